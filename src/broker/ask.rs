@@ -1,0 +1,316 @@
+//! Questions: where deliveries stand, what the ledger holds, who is who.
+//!
+//! A look at the ledger is an entry before its answer leaves; one's own deliveries
+//! and live counts are not.
+//!
+//! Holds: I11, I12. Knows: store, ledger, directory, proto.
+
+use super::{
+    Broker, Error,
+    receipt::{Stored, broken},
+    records::{self, DeliveryRecord},
+    sequencer::{Done, Work},
+};
+use crate::{
+    domain::{
+        ids::InboxId,
+        lifecycle::{Party, Phone, State, Trouble, Withdrawal},
+        refusal::Refusal,
+    },
+    identity::Peer,
+    limits,
+    proto::{self, DeliveryState, EntryType, Facts, SignedChange},
+    store::View,
+};
+
+/// Which entries an auditor asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Question {
+    /// From this time on, Unix nanoseconds.
+    pub from_time: u64,
+    /// Before this time; 0 means no end.
+    pub until_time: u64,
+    /// Said by or addressed to this agency.
+    pub agency: Option<String>,
+    /// Of this thread.
+    pub concern: Option<u64>,
+}
+
+impl Broker {
+    /// Appends the record of a look, and waits until it is durable.
+    ///
+    /// # Errors
+    /// Those of a commit; then no answer may leave.
+    pub async fn record_look(
+        &self,
+        peer: &Peer,
+        kind: &'static str,
+        about: Option<u64>,
+        question: Vec<u8>,
+    ) -> Result<u64, Error> {
+        let mut facts = Facts {
+            sender: peer.agency.to_string(),
+            code: kind.to_owned(),
+            answers: about,
+            ..Facts::default()
+        };
+        facts.set_type(EntryType::Query);
+        self.commit(Work::Note { facts, detail: question }).await.map(entry_of)
+    }
+
+    /// Applies a change of the directory.
+    ///
+    /// # Errors
+    /// The refusal, or those of a commit.
+    pub async fn change(&self, peer: &Peer, change: SignedChange) -> Result<u64, Error> {
+        if change.change.len() > limits::DIRECTORY_CHANGE_BYTES_MAX
+            || change.signatures.len() > limits::SIGNATURES_MAX
+        {
+            return Err(Refusal::StatementTooLarge.into());
+        }
+        let by = peer.agency.to_string();
+        self.commit(Work::Change { by, change }).await.map(entry_of)
+    }
+
+    /// The directory's changes after an entry, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] if the journal does not have one whole.
+    pub fn changes(
+        &self,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<(u64, SignedChange)>, Error> {
+        let from = after.map_or(0, |entry| entry.saturating_add(1));
+        self.shared
+            .index
+            .range(records::directory_key(from), records::directory_key(u64::MAX))
+            .filter_map(|(key, _)| records::entry_of(&key))
+            .take(limit)
+            .map(|entry| {
+                let (record, _) = self.shared.record(entry)?;
+                Ok((entry, proto::decode(&record.detail).map_err(broken)?))
+            })
+            .collect()
+    }
+
+    /// An entry with its receipt.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownStatement`] if there is none.
+    pub fn entry(&self, entry: u64) -> Result<Stored, Error> {
+        match entry < self.shared.tree.head().growth.size() {
+            true => self.shared.stored(entry),
+            false => Err(Refusal::UnknownStatement.into()),
+        }
+    }
+
+    /// Entry numbers that answer a question, after `after`, at most `limit`.
+    pub fn find(&self, question: &Question, after: Option<u64>, limit: usize) -> Vec<u64> {
+        let index = &self.shared.index;
+        let size = self.shared.tree.head().growth.size();
+        let first = self.first_at(question.from_time, size);
+        let from = after.map_or(first, |entry| first.max(entry.saturating_add(1)));
+        let fits = |entry: &u64| {
+            let meta = records::meta(index, *entry);
+            meta.is_some_and(|meta| {
+                (question.until_time == 0 || meta.time < question.until_time)
+                    && question.concern.is_none_or(|concern| meta.thread == concern)
+            })
+        };
+        let keys: Box<dyn Iterator<Item = u64>> = match (&question.concern, &question.agency) {
+            (_, Some(agency)) => Box::new(
+                index
+                    .range(records::agency_key(agency, from), records::agency_key(agency, u64::MAX))
+                    .filter_map(|(key, _)| records::entry_of(&key)),
+            ),
+            (Some(concern), None) => Box::new(
+                index
+                    .range(
+                        records::thread_key(*concern, from),
+                        records::thread_key(*concern, u64::MAX),
+                    )
+                    .filter_map(|(key, _)| records::entry_of(&key)),
+            ),
+            (None, None) => Box::new(from..size),
+        };
+        let ended = |entry: &u64| {
+            question.until_time != 0
+                && records::meta(index, *entry).is_some_and(|meta| meta.time >= question.until_time)
+        };
+        keys.take_while(|entry| !ended(entry)).filter(fits).take(limit).collect()
+    }
+
+    /// The first entry at or after a time; entry times never decrease.
+    fn first_at(&self, time: u64, size: u64) -> u64 {
+        let (mut low, mut high) = (0, size);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let at = records::meta(&self.shared.index, middle).map_or(u64::MAX, |meta| meta.time);
+            if at < time { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+
+    /// The entry that took a request id of this agency.
+    pub fn entry_of_request(&self, agency: &str, request_id: &[u8]) -> Option<u64> {
+        let key = self.shared.secret.request_key(agency, request_id);
+        records::unpack(&self.shared.index, &records::request_key(&key))
+    }
+
+    /// Facts and time of an entry, if it is a concern.
+    pub fn concern(&self, entry: u64) -> Option<(records::EntryMeta, Vec<u8>)> {
+        let meta = records::meta(&self.shared.index, entry)?;
+        let is_concern = records::kind_of(&meta) == EntryType::Concern;
+        let (record, _) = is_concern.then(|| self.shared.record(entry).ok()).flatten()?;
+        Some((meta, record.facts))
+    }
+
+    /// Deliveries of a concern.
+    pub fn deliveries(&self, concern: u64) -> Vec<DeliveryRecord> {
+        records::deliveries(&self.shared.index, concern)
+    }
+
+    /// The entries of a thread, oldest first.
+    pub fn thread(&self, thread: u64) -> Vec<proto::ThreadEntry> {
+        let index = &self.shared.index;
+        index
+            .range(records::thread_key(thread, 0), records::thread_key(thread, u64::MAX))
+            .filter_map(|(key, _)| records::entry_of(&key))
+            .take(limits::THREAD_ENTRIES_MAX)
+            .filter_map(|entry| {
+                let meta = records::meta(index, entry)?;
+                let (r#type, at) = (meta.kind, meta.time);
+                Some(proto::ThreadEntry {
+                    entry,
+                    r#type,
+                    at,
+                    sender: meta.sender,
+                    inbox: meta.inbox,
+                })
+            })
+            .collect()
+    }
+
+    /// Open deliveries after a key of [`records::open_key`], oldest concern first.
+    pub fn open_deliveries(
+        &self,
+        after: Option<Vec<u8>>,
+    ) -> impl Iterator<Item = (Vec<u8>, DeliveryRecord)> + use<> {
+        let index = self.shared.index.clone();
+        let from = after.map_or_else(
+            || vec![b'o'],
+            |mut key| {
+                key.push(0);
+                key
+            },
+        );
+        self.shared.index.range(from, vec![b'o' + 1]).filter_map(move |(key, _)| {
+            let mut delivery = key.clone();
+            *delivery.first_mut()? = b'd';
+            records::unpack(&index, &delivery).map(|record| (key, record))
+        })
+    }
+
+    /// A count of the index by its name.
+    pub fn count(&self, name: &str) -> u64 {
+        records::unpack(&self.shared.index, &records::count_key(name)).unwrap_or(0)
+    }
+
+    /// Counts of the whole exchange.
+    pub fn summary(&self) -> proto::GetSummaryResponse {
+        let in_state = |state: State| self.count(state.as_str());
+        let states: Vec<proto::StateCount> = State::ALL
+            .into_iter()
+            .filter(|state| state.is_open())
+            .map(|state| proto::StateCount {
+                state: delivery_state(state).into(),
+                count: in_state(state),
+            })
+            .collect();
+        let open = states.iter().map(|state| state.count).sum();
+        let closed = in_state(State::Closed);
+        proto::GetSummaryResponse {
+            concerns: self.count("concerns"),
+            deliveries: closed + open,
+            closed,
+            open,
+            withdrawn: in_state(State::Withdrawn),
+            refusals: self.count("refusals"),
+            size: self.shared.tree.head().growth.size(),
+            states,
+        }
+    }
+
+    /// Whether something waits for an inbox.
+    pub fn waits(&self, inbox: &InboxId, entry: u64) -> bool {
+        self.shared.index.value(&records::queue_key(inbox, entry)).is_some()
+    }
+}
+
+fn entry_of(done: Done) -> u64 {
+    match done {
+        Done::Committed { committed, .. } => committed.entry(),
+        Done::Known(entry) => entry,
+    }
+}
+
+/// A delivery as the API says it.
+pub fn delivery(record: &DeliveryRecord) -> proto::Delivery {
+    let delivery = &record.delivery;
+    let responsible = match delivery.responsible() {
+        Party::Exchange => "exchange".to_owned(),
+        Party::Nobody => "nobody".to_owned(),
+        Party::Recipient(inbox) => inbox.to_string(),
+        Party::Sender => "sender".to_owned(),
+    };
+    proto::Delivery {
+        concern: record.concern,
+        sender: record.sender.clone(),
+        addressed: delivery.addressed.to_string(),
+        inbox: delivery.holder.to_string(),
+        state: delivery_state(delivery.state).into(),
+        opened: delivery.opened,
+        trouble: match delivery.trouble {
+            None => "",
+            Some(Trouble::CannotOpen) => "cannot_open",
+            Some(Trouble::NotTaken) => "not_taken",
+        }
+        .to_owned(),
+        withdrawal: match delivery.withdrawal {
+            None => "",
+            Some(Withdrawal::Announced) => "announced",
+            Some(Withdrawal::Confirmed) => "confirmed",
+        }
+        .to_owned(),
+        phone: match delivery.phone {
+            None => "",
+            Some(Phone::Told) => "told",
+            Some(Phone::Confirmed) => "confirmed",
+        }
+        .to_owned(),
+        outcome: delivery.outcome.clone().unwrap_or_default(),
+        urgency: record.urgency.clone(),
+        responsible,
+        accepted_at: record.accepted_at,
+        changed_at: record.changed.0,
+        changed_by: record.changed.1,
+        decision: record.decision,
+        feedback: record.feedback,
+        rewraps: record.rewraps.clone(),
+        exercise: record.exercise,
+    }
+}
+
+/// A state as the API says it.
+pub fn delivery_state(state: State) -> DeliveryState {
+    match state {
+        State::Queued => DeliveryState::Queued,
+        State::Stored => DeliveryState::Stored,
+        State::Acknowledged => DeliveryState::Acknowledged,
+        State::Decided => DeliveryState::Decided,
+        State::FeedbackSent => DeliveryState::FeedbackSent,
+        State::Closed => DeliveryState::Closed,
+        State::Withdrawn => DeliveryState::Withdrawn,
+    }
+}

@@ -1,0 +1,426 @@
+//! The fold: entries in, index changes out. Live commits and rebuilds run the
+//! same code.
+//!
+//! Reads leaf and facts only, never a detail. [`judge`] says whether a statement
+//! fits where things stand; [`apply`] records it. Pure: no clock, no I/O.
+//!
+//! Holds: I5, I6. Knows: domain, proto, store.
+
+use sha2::{Digest, Sha256};
+
+use super::records::{self, DeliveryRecord, EntryMeta, pack, unpack};
+use crate::{
+    domain::{
+        ids::InboxId,
+        lifecycle::{Actor, Applied, Delivery, Event, State},
+        refusal::Refusal,
+    },
+    proto::{EntryType, Facts},
+    store::{Overlay, View},
+};
+
+/// A delivery before and after a step. `before` is absent for a new one.
+struct Move {
+    before: Option<DeliveryRecord>,
+    after: DeliveryRecord,
+}
+
+/// What one entry does.
+#[derive(Default)]
+struct Effect {
+    moves: Vec<Move>,
+    /// Statements that now wait to be stored, beside deliveries themselves.
+    queued: Vec<InboxId>,
+    /// Statements that no longer wait.
+    unqueued: Vec<(InboxId, u64)>,
+    /// The delivery that this entry is feedback for.
+    feedback_for: Option<(u64, InboxId)>,
+}
+
+/// Whether a statement fits where things stand.
+///
+/// # Errors
+/// The refusal: not a recipient, unknown statement, out of turn.
+pub fn judge(view: &impl View, facts: &Facts) -> Result<(), Refusal> {
+    effect(view, u64::MAX, 0, facts).map(drop)
+}
+
+/// Who must be told of a statement beyond those it names: recipients who already
+/// have what is withdrawn or wrapped anew. Fills [`Facts::inboxes`].
+pub fn address(view: &impl View, facts: &mut Facts) {
+    let Some(concern) = facts.answers else { return };
+    let had_it = |record: &DeliveryRecord| {
+        !matches!(record.delivery.state, State::Queued | State::Closed | State::Withdrawn)
+    };
+    match facts.r#type() {
+        EntryType::Withdrawal => {
+            let told = records::deliveries(view, concern).into_iter().filter(had_it);
+            facts.inboxes = told.map(|record| record.delivery.holder.to_string()).collect();
+        }
+        EntryType::Resealed => facts.inboxes = vec![facts.inbox.clone()],
+        EntryType::Redirection | EntryType::Misdirection => {
+            facts.inboxes = vec![facts.next_inbox.clone()];
+        }
+        _ => {}
+    }
+}
+
+/// Records an entry that [`judge`] let pass.
+///
+/// # Errors
+/// A refusal here means that ledger and fold disagree: the index must be rebuilt.
+pub fn apply(
+    overlay: &mut Overlay<'_>,
+    entry: u64,
+    time: u64,
+    facts: &Facts,
+) -> Result<(), Refusal> {
+    let effect = effect(overlay, entry, time, facts)?;
+    let concern = facts.answers.filter(|_| facts.r#type() != EntryType::Genesis);
+    let thread = concern
+        .and_then(|answered| records::meta(overlay, answered))
+        .map_or(entry, |answered| answered.thread);
+    let meta = EntryMeta {
+        kind: facts.r#type,
+        time,
+        sender: facts.sender.clone(),
+        inbox: facts.inbox.clone(),
+        thread,
+        delivery: effect.feedback_for,
+    };
+    overlay.put(records::entry_key(entry), pack(&meta));
+    overlay.put(records::thread_key(thread, entry), Vec::new());
+    for delivery in effect.moves {
+        record_move(overlay, delivery);
+    }
+    for inbox in effect.queued {
+        overlay.put(records::queue_key(&inbox, entry), Vec::new());
+    }
+    for (inbox, stored) in effect.unqueued {
+        overlay.remove(records::queue_key(&inbox, stored));
+    }
+    record_parties(overlay, entry, facts);
+    record_kind(overlay, entry, facts);
+    Ok(())
+}
+
+/// Who said it and who is addressed; their gapless numbers.
+fn record_parties(overlay: &mut Overlay<'_>, entry: u64, facts: &Facts) {
+    if !facts.sender.is_empty() {
+        overlay.put(records::agency_key(&facts.sender, entry), Vec::new());
+    }
+    if facts.sender_number > 0 {
+        overlay.put(records::sender_number_key(&facts.sender), pack(&facts.sender_number));
+    }
+    for (inbox, number) in facts.inboxes.iter().zip(&facts.inbox_numbers) {
+        if let Ok(inbox) = inbox.parse::<InboxId>() {
+            overlay.put(records::agency_key(inbox.agency().as_str(), entry), Vec::new());
+            overlay.put(records::inbox_number_key(&inbox), pack(number));
+        }
+    }
+    if !facts.request_key.is_empty() && facts.r#type() != EntryType::Refusal {
+        overlay.put(records::request_key(&facts.request_key), pack(&entry));
+    }
+}
+
+fn record_kind(overlay: &mut Overlay<'_>, entry: u64, facts: &Facts) {
+    match facts.r#type() {
+        EntryType::Concern => add_to_count(overlay, "concerns", 1),
+        EntryType::Directory => overlay.put(records::directory_key(entry), Vec::new()),
+        EntryType::Refusal => {
+            overlay.put(records::refusal_key(&refusal_digest(facts)), Vec::new());
+            add_to_count(overlay, "refusals", 1);
+        }
+        _ => {}
+    }
+}
+
+/// Two refusals are the same if caller, code and request are.
+pub fn refusal_digest(facts: &Facts) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in [facts.sender.as_bytes(), facts.code.as_bytes(), &facts.request_key] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+/// Keeps the delivery, its queue place, the open list and the counts in step.
+fn record_move(overlay: &mut Overlay<'_>, Move { before, after }: Move) {
+    let addressed = after.delivery.addressed.clone();
+    let concern = after.concern;
+    if let Some(before) = &before {
+        add_to_count(overlay, before.delivery.state.as_str(), -1);
+        if before.delivery.state == State::Queued {
+            overlay.remove(records::queue_key(&before.delivery.holder, concern));
+        }
+        if before.delivery.is_open() {
+            add_to_count(overlay, &held_count(&before.delivery.holder), -1);
+        }
+    }
+    add_to_count(overlay, after.delivery.state.as_str(), 1);
+    if after.delivery.state == State::Queued {
+        overlay.put(records::queue_key(&after.delivery.holder, concern), Vec::new());
+    }
+    if after.delivery.is_open() {
+        add_to_count(overlay, &held_count(&after.delivery.holder), 1);
+        overlay.put(records::open_key(concern, &addressed), Vec::new());
+    } else {
+        overlay.remove(records::open_key(concern, &addressed));
+    }
+    overlay.put(records::delivery_key(concern, &addressed), pack(&after));
+}
+
+/// The name of the count of open deliveries that an inbox has.
+pub fn held_count(inbox: &InboxId) -> String {
+    format!("held {inbox}")
+}
+
+fn add_to_count(overlay: &mut Overlay<'_>, name: &str, by: i64) {
+    let key = records::count_key(name);
+    let count = unpack::<u64>(overlay, &key).unwrap_or(0).saturating_add_signed(by);
+    match count {
+        0 => overlay.remove(key),
+        _ => overlay.put(key, pack(&count)),
+    }
+}
+
+/// What an entry would do, or why it may not.
+fn effect(view: &impl View, entry: u64, time: u64, facts: &Facts) -> Result<Effect, Refusal> {
+    let step = Step { view, entry, time, facts };
+    match facts.r#type() {
+        EntryType::Concern => step.concern(),
+        EntryType::Stored => step.stored(),
+        EntryType::NotTaken => step.by_holder(Event::NotTaken),
+        EntryType::CannotOpen => step.by_holder(Event::CannotOpen),
+        EntryType::Opened => step.by_holder(Event::Opened),
+        EntryType::Acknowledgement => step.by_holder(Event::Acknowledged),
+        EntryType::Decision => step.by_holder(Event::Decided { outcome: facts.outcome.clone() }),
+        EntryType::Feedback => step.feedback(),
+        EntryType::Redirection => step.passed_on(|next| Event::Redirected { next }),
+        EntryType::Misdirection => step.passed_on(|next| Event::Misdirected { next }),
+        EntryType::Resealed => step.resealed(),
+        EntryType::Withdrawal => step.withdrawal(),
+        EntryType::WithdrawalConfirmed => step.by_holder(Event::WithdrawalConfirmed),
+        EntryType::PhoneConfirmed => step.by_holder(Event::ToldByPhoneConfirmed),
+        EntryType::Unspecified
+        | EntryType::Genesis
+        | EntryType::Directory
+        | EntryType::Refusal
+        | EntryType::Query
+        | EntryType::Recovery => Ok(Effect::default()),
+    }
+}
+
+/// One entry, seen against where things stand.
+struct Step<'a, V> {
+    view: &'a V,
+    entry: u64,
+    time: u64,
+    facts: &'a Facts,
+}
+
+impl<V: View> Step<'_, V> {
+    fn concern(&self) -> Result<Effect, Refusal> {
+        if let Some(answered) = self.facts.answers {
+            self.must_be_party_to(answered)?;
+        }
+        let mut effect = Effect::default();
+        for inbox in &self.facts.inboxes {
+            let inbox: InboxId = inbox.parse().map_err(|_| Refusal::UnknownStatement)?;
+            let after = DeliveryRecord {
+                delivery: Delivery::new(inbox),
+                concern: self.entry,
+                sender: self.facts.sender.clone(),
+                reply_to: self.facts.reply_to.parse().ok(),
+                urgency: self.facts.urgency.clone(),
+                exercise: self.facts.exercise,
+                accepted_at: self.time,
+                changed: (self.time, self.entry),
+                decision: None,
+                feedback: None,
+                rewraps: Vec::new(),
+            };
+            effect.moves.push(Move { before: None, after });
+        }
+        Ok(effect)
+    }
+
+    /// A concern, feedback or notice is on the disk of who it was for.
+    fn stored(&self) -> Result<Effect, Refusal> {
+        let (answered, meta) = self.answered()?;
+        let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
+        match records::kind_of(&meta) {
+            EntryType::Concern => self.by_holder(Event::Stored),
+            EntryType::Feedback => {
+                let (concern, addressed) = meta.delivery.ok_or(Refusal::UnknownStatement)?;
+                let record =
+                    self.delivery(concern, |record| record.delivery.addressed == addressed)?;
+                if record.reply_to.as_ref() != Some(&inbox) {
+                    return Err(Refusal::NotARecipient);
+                }
+                // Feedback that a newer decision has overtaken closes nothing.
+                let newest = record.feedback == Some(answered);
+                let mut effect = match newest && record.delivery.state == State::FeedbackSent {
+                    true => self.step(record, Actor::Sender, Event::FeedbackStored)?,
+                    false => Effect::default(),
+                };
+                effect.unqueued.push((inbox, answered));
+                Ok(effect)
+            }
+            EntryType::Withdrawal | EntryType::Resealed => {
+                self.held_by(meta.thread, &inbox)?;
+                Ok(Effect { unqueued: vec![(inbox, answered)], ..Effect::default() })
+            }
+            _ => Err(Refusal::UnknownStatement),
+        }
+    }
+
+    fn feedback(&self) -> Result<Effect, Refusal> {
+        let record = self.held()?;
+        let reply_to = record.reply_to.clone();
+        let addressed: Vec<String> = reply_to.iter().map(ToString::to_string).collect();
+        if self.facts.inboxes != addressed {
+            let rule = "feedback goes to the reply_to of the concern, and nowhere else";
+            return Err(Refusal::FieldInvalid { field: "to", rule });
+        }
+        let delivery = (record.concern, record.delivery.addressed.clone());
+        let mut effect = self.step(record, Actor::Holder, Event::FeedbackSent)?;
+        effect.queued.extend(reply_to);
+        effect.feedback_for = Some(delivery);
+        for moved in &mut effect.moves {
+            moved.after.feedback = Some(self.entry);
+        }
+        Ok(effect)
+    }
+
+    fn passed_on(&self, event: impl Fn(InboxId) -> Event) -> Result<Effect, Refusal> {
+        let record = self.held()?;
+        let next: InboxId =
+            self.facts.next_inbox.parse().map_err(|_| Refusal::NextOwnerRequired)?;
+        let has_it = |other: &DeliveryRecord| {
+            other.delivery.addressed != record.delivery.addressed && other.delivery.holder == next
+        };
+        if records::deliveries(self.view, record.concern).iter().any(has_it) {
+            let rule = "the next owner has this concern already: decide `linked_to_existing`";
+            return Err(Refusal::FieldInvalid { field: "next", rule });
+        }
+        let mut effect = self.step(record, Actor::Holder, event(next))?;
+        for moved in &mut effect.moves {
+            moved.after.rewraps.push(self.entry);
+        }
+        Ok(effect)
+    }
+
+    fn resealed(&self) -> Result<Effect, Refusal> {
+        let (concern, meta) = self.answered()?;
+        let holder: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
+        let record = self.held_by(concern, &holder)?;
+        if meta.sender != self.facts.sender {
+            return Err(Refusal::NotARecipient);
+        }
+        let waits = record.delivery.state == State::Queued;
+        let mut effect = self.step(record, Actor::Sender, Event::Resealed)?;
+        // One that still waits is offered again whole; others get the new wraps.
+        if !waits {
+            effect.queued.push(holder);
+        }
+        for moved in &mut effect.moves {
+            moved.after.rewraps.push(self.entry);
+        }
+        Ok(effect)
+    }
+
+    fn withdrawal(&self) -> Result<Effect, Refusal> {
+        let (concern, meta) = self.answered()?;
+        if meta.sender != self.facts.sender || records::kind_of(&meta) != EntryType::Concern {
+            return Err(Refusal::UnknownStatement);
+        }
+        let mut effect = Effect::default();
+        for record in records::deliveries(self.view, concern) {
+            if record.delivery.is_open() {
+                effect
+                    .moves
+                    .extend(self.step(record, Actor::Sender, Event::WithdrawnBySender)?.moves);
+            }
+        }
+        effect.queued = self.facts.inboxes.iter().filter_map(|inbox| inbox.parse().ok()).collect();
+        match effect.moves.is_empty() {
+            true => Err(Refusal::OutOfTurn { state: State::Closed, wanted: "withdrawal" }),
+            false => Ok(effect),
+        }
+    }
+
+    /// A step by whoever has the delivery now.
+    fn by_holder(&self, event: Event) -> Result<Effect, Refusal> {
+        let decides = matches!(event, Event::Decided { .. });
+        let mut effect = self.step(self.held()?, Actor::Holder, event)?;
+        if decides {
+            for moved in &mut effect.moves {
+                self.must_suit(&moved.after)?;
+                moved.after.decision = Some(self.entry);
+            }
+        }
+        Ok(effect)
+    }
+
+    /// `noted_for_information` is an outcome of `information` alone.
+    fn must_suit(&self, record: &DeliveryRecord) -> Result<(), Refusal> {
+        let noted = self.facts.outcome == "noted_for_information";
+        match noted && record.urgency != "information" {
+            true => Err(Refusal::OutcomeNotAllowed),
+            false => Ok(()),
+        }
+    }
+
+    fn step(&self, record: DeliveryRecord, by: Actor, event: Event) -> Result<Effect, Refusal> {
+        match record.delivery.apply(by, &event)? {
+            Applied::Unchanged => Ok(Effect::default()),
+            Applied::Changed(delivery) => {
+                let changed = (self.time, self.entry);
+                let after = DeliveryRecord { delivery, changed, ..record.clone() };
+                let moves = vec![Move { before: Some(record), after }];
+                Ok(Effect { moves, ..Effect::default() })
+            }
+        }
+    }
+
+    fn answered(&self) -> Result<(u64, EntryMeta), Refusal> {
+        let answered = self.facts.answers.ok_or(Refusal::UnknownStatement)?;
+        let meta = records::meta(self.view, answered).ok_or(Refusal::UnknownStatement)?;
+        Ok((answered, meta))
+    }
+
+    /// The delivery that the statement is about: of the answered concern, held by
+    /// the inbox it speaks for.
+    fn held(&self) -> Result<DeliveryRecord, Refusal> {
+        let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
+        self.held_by(self.facts.answers.ok_or(Refusal::UnknownStatement)?, &inbox)
+    }
+
+    fn held_by(&self, concern: u64, inbox: &InboxId) -> Result<DeliveryRecord, Refusal> {
+        self.delivery(concern, |record| record.delivery.holder == *inbox)
+    }
+
+    fn delivery(
+        &self,
+        concern: u64,
+        which: impl Fn(&DeliveryRecord) -> bool,
+    ) -> Result<DeliveryRecord, Refusal> {
+        let mut deliveries = records::deliveries(self.view, concern).into_iter();
+        deliveries.find(which).ok_or(Refusal::NotARecipient)
+    }
+
+    /// Only who sent or received something may add to its thread.
+    fn must_be_party_to(&self, answered: u64) -> Result<(), Refusal> {
+        let sender = &self.facts.sender;
+        let meta = records::meta(self.view, answered).ok_or(Refusal::UnknownStatement)?;
+        let received = |record: &DeliveryRecord| {
+            record.delivery.holder.agency().as_str() == sender
+                || record.delivery.addressed.agency().as_str() == sender
+        };
+        let party = meta.sender == *sender
+            || records::deliveries(self.view, meta.thread).iter().any(received);
+        if party { Ok(()) } else { Err(Refusal::UnknownStatement) }
+    }
+}

@@ -1,0 +1,257 @@
+//! What waits for an inbox, and how it is offered: again and again until stored.
+//!
+//! No expiry, no maximum of attempts, nothing set aside: a statement leaves the
+//! queue of an inbox by a `stored` statement alone, or with its delivery.
+//!
+//! Holds: I7, I10. Knows: store, directory, proto.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+
+use super::{Broker, Error, records};
+use crate::{
+    directory,
+    domain::ids::InboxId,
+    limits,
+    proto::{self, Envelope, Facts, Incoming, Rewrap, Statement, Wrap},
+    store::Index,
+};
+
+/// What a stream gives.
+pub enum Offered {
+    /// A statement.
+    Incoming(Box<Incoming>),
+    /// Nothing new for a while; the ledger has this size.
+    Alive(u64),
+}
+
+impl Broker {
+    /// Entries waiting for an inbox after `after`, oldest first.
+    pub fn waiting(
+        &self,
+        inbox: &InboxId,
+        after: Option<u64>,
+    ) -> impl Iterator<Item = u64> + use<> {
+        waiting(&self.shared.index, inbox, after)
+    }
+
+    /// Offers what waits for these inboxes and what comes, until the receiver is
+    /// dropped or `ended` says so. Bounded: no more than the window is ever ahead of
+    /// the reader.
+    pub async fn offer(
+        &self,
+        inboxes: Vec<InboxId>,
+        to: mpsc::Sender<Result<Offered, Error>>,
+        ended: tokio_util::sync::CancellationToken,
+    ) {
+        let bells = self.shared.hub.listen(&inboxes);
+        let mut rounds: Vec<Round> = inboxes.into_iter().map(Round::new).collect();
+        loop {
+            // Listen before looking, so that nothing slips between the two.
+            let mut rung: Vec<_> = bells.iter().map(|bell| Box::pin(bell.notified())).collect();
+            for bell in &mut rung {
+                bell.as_mut().enable();
+            }
+            let mut offered = false;
+            for round in &mut rounds {
+                match self.offer_round(round, &to).await {
+                    Ok(any) => offered |= any,
+                    Err(Gone) => return,
+                }
+            }
+            if offered {
+                continue;
+            }
+            let wake = Instant::now() + limits::ALIVE_INTERVAL;
+            tokio::select! {
+                () = ended.cancelled() => return,
+                () = to.closed() => return,
+                () = any(rung) => {}
+                () = sleep_until(wake) => {
+                    let size = self.shared.tree.head().growth.size();
+                    if to.send(Ok(Offered::Alive(size))).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Offers what is new in one inbox, or everything again when its time has come.
+    async fn offer_round(
+        &self,
+        round: &mut Round,
+        to: &mpsc::Sender<Result<Offered, Error>>,
+    ) -> Result<bool, Gone> {
+        if round.started.elapsed() >= limits::REDELIVERY_INTERVAL {
+            round.begin_again();
+        }
+        let mut offered = false;
+        for entry in self.waiting(&round.inbox, round.after) {
+            round.after = Some(entry);
+            let attempt = round.attempts.entry(entry).or_insert(0);
+            *attempt += 1;
+            let item = match self.incoming(&round.inbox, entry) {
+                Ok(Some(incoming)) => {
+                    Ok(Offered::Incoming(Box::new(Incoming { attempt: *attempt, ..incoming })))
+                }
+                Ok(None) => continue, // stored since we looked
+                Err(error) => Err(error),
+            };
+            self.shared.counts.offered.fetch_add(1, Ordering::Relaxed);
+            offered = true;
+            to.send(item).await.map_err(|_| Gone)?;
+        }
+        Ok(offered)
+    }
+
+    /// One waiting statement as its inbox may see it; `None` if it no longer waits.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] if the journal does not have it whole.
+    pub fn incoming(&self, inbox: &InboxId, entry: u64) -> Result<Option<Incoming>, Error> {
+        let shared = &self.shared;
+        if crate::store::View::value(&shared.index, &records::queue_key(inbox, entry)).is_none() {
+            return Ok(None);
+        }
+        let stored = shared.stored(entry)?;
+        let envelope: Envelope =
+            proto::decode(&stored.record.detail).map_err(super::receipt::broken)?;
+        let facts: Facts = proto::decode(&stored.record.facts).map_err(super::receipt::broken)?;
+        let rewraps = records::deliveries(&shared.index, entry)
+            .into_iter()
+            .filter(|record| record.delivery.holder == *inbox)
+            .flat_map(|record| record.rewraps)
+            .map(|rewrap| self.rewrap(inbox, rewrap))
+            .collect::<Result<Vec<_>, _>>()?;
+        let number = facts.inboxes.iter().position(|name| *name == inbox.to_string());
+        let body = envelope.body.map(|mut body| {
+            released_to(inbox, &mut body.wraps);
+            body
+        });
+        let accepted_at = records::meta(&shared.index, entry).map_or(0, |meta| meta.time);
+        Ok(Some(Incoming {
+            entry,
+            inbox: inbox.to_string(),
+            inbox_number: number.and_then(|at| facts.inbox_numbers.get(at).copied()).unwrap_or(0),
+            accepted_at,
+            signing_key: self.signing_key(envelope.signature.as_ref()),
+            statement: envelope.statement,
+            signature: envelope.signature,
+            body,
+            rewraps,
+            tlog_proof: stored.receipt.tlog_proof,
+            leaf: stored.receipt.leaf,
+            facts: stored.receipt.facts,
+            facts_opening: stored.receipt.facts_opening,
+            attempt: 1,
+        }))
+    }
+
+    fn rewrap(&self, inbox: &InboxId, entry: u64) -> Result<Rewrap, Error> {
+        let (record, _) = self.shared.record(entry)?;
+        let envelope: Envelope = proto::decode(&record.detail).map_err(super::receipt::broken)?;
+        let mut wraps = envelope.body.map(|body| body.wraps).unwrap_or_default();
+        released_to(inbox, &mut wraps);
+        Ok(Rewrap {
+            entry,
+            signing_key: self.signing_key(envelope.signature.as_ref()),
+            statement: envelope.statement,
+            signature: envelope.signature,
+            wraps,
+        })
+    }
+
+    fn signing_key(&self, signature: Option<&proto::Signature>) -> Vec<u8> {
+        let directory = self.shared.directory.load();
+        signature
+            .and_then(|signature| directory::key_id(&signature.key_id).ok())
+            .and_then(|id| directory.key(&id).map(|known| known.public.to_bytes().to_vec()))
+            .unwrap_or_default()
+    }
+
+    /// Who sent the statement of an entry, for those who may ask.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] if the journal does not have it whole.
+    pub fn statement(&self, entry: u64) -> Result<Statement, Error> {
+        let (record, _) = self.shared.record(entry)?;
+        let envelope: Envelope = proto::decode(&record.detail).map_err(super::receipt::broken)?;
+        proto::decode(&envelope.statement).map_err(super::receipt::broken)
+    }
+}
+
+/// The wraps that an inbox may have: its own. Whoever holds the delivery asks, so a
+/// deputy's wrap is released by the redirection that made it the holder.
+fn released_to(inbox: &InboxId, wraps: &mut Vec<Wrap>) {
+    let name = inbox.to_string();
+    wraps.retain(|wrap| wrap.inbox == name);
+}
+
+fn waiting(
+    index: &Index,
+    inbox: &InboxId,
+    after: Option<u64>,
+) -> impl Iterator<Item = u64> + use<> {
+    let from = after.map_or(0, |entry| entry.saturating_add(1));
+    index
+        .range(records::queue_key(inbox, from), records::queue_key(inbox, u64::MAX))
+        .filter_map(|(key, _)| records::entry_of(&key))
+}
+
+/// One inbox of a stream: how far it was offered, and since when.
+struct Round {
+    inbox: InboxId,
+    after: Option<u64>,
+    started: Instant,
+    attempts: HashMap<u64, u32>,
+}
+
+impl Round {
+    fn new(inbox: InboxId) -> Self {
+        Self { inbox, after: None, started: Instant::now(), attempts: HashMap::new() }
+    }
+
+    /// From the oldest on again. Only what still waits keeps its count.
+    fn begin_again(&mut self) {
+        self.started = Instant::now();
+        self.after = None;
+    }
+}
+
+/// The reader has gone.
+struct Gone;
+
+/// Ready when the first bell rings.
+async fn any(bells: Vec<std::pin::Pin<Box<tokio::sync::futures::Notified<'_>>>>) {
+    let mut bells = bells;
+    std::future::poll_fn(|context| {
+        let ready = bells.iter_mut().any(|bell| bell.as_mut().poll(context).is_ready());
+        if ready { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
+/// Shared with the services.
+pub type Stream = mpsc::Receiver<Result<Offered, Error>>;
+
+impl Broker {
+    /// [`Broker::offer`] in a task of its own.
+    pub fn receive(
+        &self,
+        inboxes: Vec<InboxId>,
+        ended: tokio_util::sync::CancellationToken,
+    ) -> Stream {
+        let (to, stream) = mpsc::channel(limits::STREAM_WINDOW);
+        let broker = Self { shared: Arc::clone(&self.shared), jobs: self.jobs.clone() };
+        tokio::spawn(async move { broker.offer(inboxes, to, ended).await });
+        stream
+    }
+}

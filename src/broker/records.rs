@@ -1,0 +1,223 @@
+//! What the index holds: its keys, in one table, and its values.
+//!
+//! | key | value |
+//! |---|---|
+//! | `a` agency 0 entry | nothing: the agency said it or was addressed |
+//! | `c` name | a count |
+//! | `d` concern addressed-inbox | [`DeliveryRecord`] |
+//! | `e` entry | [`EntryMeta`] |
+//! | `f` digest | nothing: a refusal of this kind is recorded |
+//! | `g` entry | nothing: a directory change |
+//! | `h` thread entry | nothing: belongs to the thread |
+//! | `l` entry | [`Place`]: where the journal has it |
+//! | `n` inbox | the inbox's newest gapless number |
+//! | `o` concern addressed-inbox | nothing: the delivery is open |
+//! | `q` inbox 0 entry | nothing: waits to be stored there |
+//! | `r` request key | the entry that took it |
+//! | `s` agency | the sender's newest gapless number |
+//! | `t` level tile | a full tile of hashes |
+//! | `w` | the watermark |
+//!
+//! Numbers in keys are big-endian, so that keys sort as numbers do.
+//!
+//! Holds: I5. Knows: domain, proto, store.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    domain::{ids::InboxId, lifecycle},
+    proto,
+    store::{Location, View},
+};
+
+/// What the fold keeps of each entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryMeta {
+    /// The entry type, by its number in the API.
+    pub kind: i32,
+    /// Its time, Unix nanoseconds.
+    pub time: u64,
+    /// The agency that said it.
+    pub sender: String,
+    /// The inbox it is about, or empty.
+    pub inbox: String,
+    /// The concern that its thread began with; itself if it began one.
+    pub thread: u64,
+    /// The delivery it is feedback for: the concern and the inbox addressed.
+    pub delivery: Option<(u64, InboxId)>,
+}
+
+/// Where the journal has an entry and the trailer of its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Segment, offset, length of the entry.
+    pub entry: (u64, u64, u32),
+    /// Segment, offset, length of its batch's trailer.
+    pub trailer: (u64, u64, u32),
+}
+
+impl Place {
+    /// From the journal's locations.
+    pub fn new(entry: Location, trailer: Location) -> Self {
+        let parts = |at: Location| (at.segment, at.offset, at.length);
+        Self { entry: parts(entry), trailer: parts(trailer) }
+    }
+
+    /// Where the entry is.
+    pub fn entry(&self) -> Location {
+        location(self.entry)
+    }
+
+    /// Where its batch's trailer is.
+    pub fn trailer(&self) -> Location {
+        location(self.trailer)
+    }
+}
+
+fn location((segment, offset, length): (u64, u64, u32)) -> Location {
+    Location { segment, offset, length }
+}
+
+/// A delivery and what is needed to answer questions about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryRecord {
+    /// Where it stands.
+    pub delivery: lifecycle::Delivery,
+    /// The entry of the concern.
+    pub concern: u64,
+    /// The agency that sent it.
+    pub sender: String,
+    /// Where feedback goes; `None` for a sender without an inbox.
+    pub reply_to: Option<InboxId>,
+    /// The urgency it runs as.
+    pub urgency: String,
+    /// True in exercises.
+    pub exercise: bool,
+    /// Accepted at, Unix nanoseconds.
+    pub accepted_at: u64,
+    /// The newest step: when, and which entry.
+    pub changed: (u64, u64),
+    /// The entry of the newest decision.
+    pub decision: Option<u64>,
+    /// The entry of the newest feedback.
+    pub feedback: Option<u64>,
+    /// Entries that brought wraps for the inbox that has it now.
+    pub rewraps: Vec<u64>,
+}
+
+/// A key of letter, parts.
+fn key(letter: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = vec![letter];
+    for part in parts {
+        key.extend_from_slice(part);
+    }
+    key
+}
+
+/// `a`: everything an agency said or was addressed by.
+pub fn agency_key(agency: &str, entry: u64) -> Vec<u8> {
+    key(b'a', &[agency.as_bytes(), &[0], &entry.to_be_bytes()])
+}
+
+/// `c`: a count.
+pub fn count_key(name: &str) -> Vec<u8> {
+    key(b'c', &[name.as_bytes()])
+}
+
+/// `d`: a delivery.
+pub fn delivery_key(concern: u64, addressed: &InboxId) -> Vec<u8> {
+    key(b'd', &[&concern.to_be_bytes(), addressed.to_string().as_bytes()])
+}
+
+/// `d`: all deliveries of a concern.
+pub fn deliveries_prefix(concern: u64) -> Vec<u8> {
+    key(b'd', &[&concern.to_be_bytes()])
+}
+
+/// `e`: an entry.
+pub fn entry_key(entry: u64) -> Vec<u8> {
+    key(b'e', &[&entry.to_be_bytes()])
+}
+
+/// `f`: a kind of refusal that is recorded already.
+pub fn refusal_key(digest: &[u8; 32]) -> Vec<u8> {
+    key(b'f', &[digest])
+}
+
+/// `g`: a directory change.
+pub fn directory_key(entry: u64) -> Vec<u8> {
+    key(b'g', &[&entry.to_be_bytes()])
+}
+
+/// `h`: a member of a thread.
+pub fn thread_key(thread: u64, entry: u64) -> Vec<u8> {
+    key(b'h', &[&thread.to_be_bytes(), &entry.to_be_bytes()])
+}
+
+/// `l`: where the journal has an entry.
+pub fn place_key(entry: u64) -> Vec<u8> {
+    key(b'l', &[&entry.to_be_bytes()])
+}
+
+/// `n`: an inbox's gapless number.
+pub fn inbox_number_key(inbox: &InboxId) -> Vec<u8> {
+    key(b'n', &[inbox.to_string().as_bytes()])
+}
+
+/// `o`: an open delivery, oldest concern first.
+pub fn open_key(concern: u64, addressed: &InboxId) -> Vec<u8> {
+    key(b'o', &[&concern.to_be_bytes(), addressed.to_string().as_bytes()])
+}
+
+/// `q`: an entry waiting to be stored by an inbox.
+pub fn queue_key(inbox: &InboxId, entry: u64) -> Vec<u8> {
+    key(b'q', &[inbox.to_string().as_bytes(), &[0], &entry.to_be_bytes()])
+}
+
+/// `r`: a request id that was accepted.
+pub fn request_key(request: &[u8]) -> Vec<u8> {
+    key(b'r', &[request])
+}
+
+/// `s`: a sender's gapless number.
+pub fn sender_number_key(agency: &str) -> Vec<u8> {
+    key(b's', &[agency.as_bytes()])
+}
+
+/// `t`: a full tile.
+pub fn tile_key(level: u8, index: u64) -> Vec<u8> {
+    key(b't', &[&[level], &index.to_be_bytes()])
+}
+
+/// The entry number at the end of a key.
+pub fn entry_of(key: &[u8]) -> Option<u64> {
+    key.len().checked_sub(8).and_then(|at| key[at..].try_into().ok()).map(u64::from_be_bytes)
+}
+
+/// A value's bytes.
+pub fn pack<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_allocvec(value).expect("invariant: the records are plain data")
+}
+
+/// A value from the index; `None` if absent.
+pub fn unpack<T: DeserializeOwned>(view: &impl View, key: &[u8]) -> Option<T> {
+    view.value(key).and_then(|bytes| postcard::from_bytes(&bytes).ok())
+}
+
+/// All deliveries of a concern, by the inbox addressed.
+pub fn deliveries(view: &impl View, concern: u64) -> Vec<DeliveryRecord> {
+    view.under(&deliveries_prefix(concern), crate::limits::RECIPIENTS_MAX)
+        .into_iter()
+        .filter_map(|(_, value)| postcard::from_bytes(&value).ok())
+        .collect()
+}
+
+/// What the fold kept of an entry.
+pub fn meta(view: &impl View, entry: u64) -> Option<EntryMeta> {
+    unpack(view, &entry_key(entry))
+}
+
+/// The entry type of a number in the index.
+pub fn kind_of(meta: &EntryMeta) -> proto::EntryType {
+    proto::EntryType::try_from(meta.kind).unwrap_or_default()
+}

@@ -1,0 +1,185 @@
+//! From an envelope to a receipt.
+//!
+//! ```text
+//! Envelope → authenticate → known request id? → the original receipt
+//!                               │ no
+//!                               └→ permit → commit → receipt
+//! ```
+//!
+//! A refusal of an authenticated caller is an entry before it leaves. The request
+//! does not own the commit: a client that hangs up changes nothing.
+//!
+//! Holds: I1, I2, I8, I9, I11. Knows: identity, policy, store, proto.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use tokio::sync::oneshot;
+
+use super::{
+    Broker, Error, Shared, projection,
+    receipt::Stored,
+    records, sameness,
+    sequencer::{Done, Job, Work},
+};
+use crate::{
+    domain::refusal::Refusal,
+    identity::{
+        Peer,
+        authenticate::{Authenticated, authenticate},
+    },
+    limits, policy,
+    proto::{self, EntryType, Facts},
+};
+
+/// A statement that is in the ledger.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accepted {
+    /// Its proof.
+    pub receipt: proto::Receipt,
+    /// Whether it had been accepted before.
+    pub duplicate: bool,
+}
+
+impl Broker {
+    /// Takes a statement: authenticates it, answers a repeat with the original
+    /// receipt, asks the policy, and waits until the entry is durable.
+    ///
+    /// # Errors
+    /// Each of the four kinds. On [`Error::Unknown`] the caller sends the same
+    /// envelope again.
+    pub async fn submit(&self, peer: Arc<Peer>, envelope: Vec<u8>) -> Result<Accepted, Error> {
+        match self.judge(&peer, envelope) {
+            Ok(Judged::Known(receipt)) => {
+                self.shared.counts.repeats.fetch_add(1, Ordering::Relaxed);
+                Ok(Accepted { receipt, duplicate: true })
+            }
+            Ok(Judged::New(permitted)) => {
+                accepted(&self.shared, self.commit(Work::Statement(permitted)).await?)
+            }
+            Err((Error::Refused(refusal), request_key)) => {
+                Err(self.refuse(&peer, *refusal, request_key).await)
+            }
+            Err((error, _)) => Err(error),
+        }
+    }
+
+    /// Says what [`Broker::submit`] would do, and appends nothing.
+    ///
+    /// # Errors
+    /// As [`Broker::submit`], though refusals are not recorded.
+    pub fn would_submit(&self, peer: &Arc<Peer>, envelope: Vec<u8>) -> Result<Facts, Error> {
+        match self.judge(peer, envelope).map_err(|(error, _)| error)? {
+            Judged::Known(receipt) => proto::decode(&receipt.facts).map_err(super::receipt::broken),
+            Judged::New(permitted) => {
+                let mut facts = permitted.facts().clone();
+                projection::address(&self.shared.index, &mut facts);
+                projection::judge(&self.shared.index, &facts)?;
+                Ok(facts)
+            }
+        }
+    }
+
+    /// Records a refusal, once for identical ones, and gives it back to be answered.
+    /// A refusal whose record is not durable is answered as what went wrong there.
+    pub async fn refuse(&self, peer: &Peer, refusal: Refusal, request_key: Vec<u8>) -> Error {
+        self.shared.counts.refusals.fetch_add(1, Ordering::Relaxed);
+        let directory = self.shared.directory.load();
+        if !directory.knows_system(peer.agency.as_str(), peer.system.as_str()) {
+            return refusal.into(); // strangers are only counted
+        }
+        let facts = refusal_facts(peer.agency.as_str(), &refusal, request_key);
+        let recorded = records::refusal_key(&projection::refusal_digest(&facts));
+        if crate::store::View::value(&self.shared.index, &recorded).is_some() {
+            return refusal.into();
+        }
+        match self.commit(Work::Note { facts, detail: Vec::new() }).await {
+            Ok(_) => refusal.into(),
+            Err(error) => error,
+        }
+    }
+
+    /// Everything before the commit. A refusal comes with the request key it was for.
+    fn judge(&self, peer: &Arc<Peer>, envelope: Vec<u8>) -> Result<Judged, (Error, Vec<u8>)> {
+        let shared = &self.shared;
+        let directory = shared.directory.load();
+        let authenticated = authenticate(&directory, Arc::clone(peer), envelope)
+            .map_err(|refusal| (refusal.into(), Vec::new()))?;
+        let key = shared.request_key(&authenticated);
+        let judged = match shared.repeat_of(&authenticated, &key) {
+            Some(Ok(known)) => Ok(Judged::Known(known.receipt)),
+            Some(Err(error)) => Err(error),
+            None => policy::permit(&directory, authenticated, shared.clock.now())
+                .map(|permitted| Judged::New(Box::new(permitted)))
+                .map_err(Error::from),
+        };
+        judged.map_err(|error| (error, key.to_vec()))
+    }
+
+    /// Hands work to the committer and waits until it is durable. Dropping the
+    /// returned future leaves the work where it is.
+    pub(super) async fn commit(&self, work: Work) -> Result<Done, Error> {
+        if self.shared.stopped.load(Ordering::SeqCst) {
+            return Err(Error::Broken("the ledger has stopped".into()));
+        }
+        let (reply, answer) = oneshot::channel();
+        self.jobs.try_send(Job { work, reply }).map_err(|error| match error {
+            tokio::sync::mpsc::error::TrySendError::Full(_) => Error::Busy(limits::BUSY_DELAY),
+            tokio::sync::mpsc::error::TrySendError::Closed(_) => {
+                Error::Broken("the ledger has stopped".into())
+            }
+        })?;
+        answer.await.unwrap_or(Err(Error::Unknown))
+    }
+}
+
+enum Judged {
+    Known(proto::Receipt),
+    New(Box<policy::Permitted>),
+}
+
+impl Shared {
+    /// The ledger's uniqueness key of a statement.
+    pub(super) fn request_key(&self, authenticated: &Authenticated) -> [u8; 32] {
+        let statement = authenticated.statement();
+        self.secret.request_key(&statement.from, &statement.request_id)
+    }
+
+    /// The entry that already took this request id, if it says the same; a conflict
+    /// if it does not; `None` if the id is free.
+    pub(super) fn repeat_of(
+        &self,
+        authenticated: &Authenticated,
+        key: &[u8; 32],
+    ) -> Option<Result<Stored, Error>> {
+        let entry: u64 = records::unpack(&self.index, &records::request_key(key))?;
+        Some(self.stored(entry).and_then(|stored| {
+            match sameness::same(&stored.record.detail, authenticated.envelope()) {
+                true => Ok(stored),
+                false => Err(Refusal::RequestIdConflict.into()),
+            }
+        }))
+    }
+}
+
+fn accepted(shared: &Shared, done: Done) -> Result<Accepted, Error> {
+    match done {
+        Done::Committed { committed, batch, repeat } => {
+            Ok(Accepted { receipt: batch.receipt(committed)?, duplicate: repeat })
+        }
+        Done::Known(entry) => {
+            Ok(Accepted { receipt: shared.stored(entry)?.receipt, duplicate: true })
+        }
+    }
+}
+
+/// The facts of a refusal's own record.
+pub(super) fn refusal_facts(agency: &str, refusal: &Refusal, request_key: Vec<u8>) -> Facts {
+    let mut facts = Facts {
+        sender: agency.to_owned(),
+        code: refusal.code().to_owned(),
+        request_key,
+        ..Facts::default()
+    };
+    facts.set_type(EntryType::Refusal);
+    facts
+}

@@ -1,0 +1,33 @@
+//! Cairn: a secure message broker for concerns about children, with a ledger that
+//! reviewers can check.
+//!
+//! The rooms, from the inside out; inside knows nothing outside:
+//!
+//! - [`limits`], [`clock`]: every bound; the time.
+//! - [`crypto`]: signatures, sealing, key files.
+//! - [`domain`]: the words: ids, code lists, documents, the life of a delivery.
+//! - [`ledger`]: leaves, trees, checkpoints, proofs; pure arithmetic.
+//! - [`proto`]: the API's messages and their one codec.
+//! - [`store`]: the journal, which is the truth, and the index, which is not.
+//! - [`directory`], [`policy`], [`identity`]: who is who, who may, who is speaking.
+//! - [`broker`]: takes, commits, delivers, answers.
+//! - [`wire`], [`listener`], [`console`]: gRPC, TLS connections, operators' pages.
+//! - [`server`], [`config`], [`telemetry`], [`cli`]: put together, for people.
+
+#![forbid(unsafe_code)]
+#![deny(clippy::unwrap_used)]
+#![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod broker;
+pub mod clock;
+pub mod crypto;
+pub mod directory;
+pub mod domain;
+pub mod identity;
+pub mod ledger;
+pub mod limits;
+pub mod listener;
+pub mod policy;
+pub mod proto;
+pub mod store;

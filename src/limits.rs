@@ -1,0 +1,119 @@
+//! Every bound, in one place, with the assertions that hold them together.
+//!
+//! Holds: I10. Knows: nothing.
+
+use std::time::Duration;
+
+// --- what one statement may be ---
+
+/// A body in its canonical form (RFC 8785), in bytes.
+pub const BODY_BYTES_MAX: usize = 262_144;
+/// A sealed body: the body, its length prefix, padding and the AEAD tag.
+pub const SEALED_BODY_BYTES_MAX: usize = BODY_BYTES_MAX + 4 + PADDING_BYTES + 16;
+/// Bodies are padded to a multiple of this before sealing, so that a length says little.
+pub const PADDING_BYTES: usize = 256;
+/// The signed part of a statement, in bytes.
+pub const STATEMENT_BYTES_MAX: usize = 131_072;
+/// A whole envelope, in bytes: statement, signature, sealed body and wraps.
+pub const ENVELOPE_BYTES_MAX: usize = 1_048_576;
+/// Recipients of one statement.
+pub const RECIPIENTS_MAX: usize = 64;
+/// Wraps of one sealed body: recipients, deputies, out-of-hours inboxes, review keys.
+pub const WRAPS_MAX: usize = 256;
+/// A sender's own reference, in bytes of UTF-8.
+pub const REFERENCE_BYTES_MAX: usize = 512;
+/// A code of a code list, in bytes.
+pub const CODE_BYTES_MAX: usize = 64;
+/// An agency id, a system name or a role, in bytes.
+pub const NAME_BYTES_MAX: usize = 64;
+/// A request id, in bytes, at least and at most.
+pub const REQUEST_ID_BYTES_MIN: usize = 16;
+/// See [`REQUEST_ID_BYTES_MIN`].
+pub const REQUEST_ID_BYTES_MAX: usize = 64;
+/// A line of a concern document file, in bytes; a longer one is malformed.
+pub const DOCUMENT_LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How deep a concern document may nest.
+pub const DOCUMENT_DEPTH_MAX: usize = 100;
+
+// --- what one entry and one batch may be ---
+
+/// Leaf and facts of one entry together, in bytes.
+pub const LEAF_AND_FACTS_BYTES_MAX: usize = 8_192;
+/// The detail of one entry, in bytes.
+pub const DETAIL_BYTES_MAX: usize = ENVELOPE_BYTES_MAX;
+/// Entries committed with one `fdatasync`.
+pub const BATCH_ENTRIES_MAX: usize = 1_024;
+/// Bytes committed with one `fdatasync`, trailer not counted.
+pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A checkpoint (signed note), in bytes.
+pub const CHECKPOINT_BYTES_MAX: usize = 16_384;
+/// A journal segment, in bytes, unless configured otherwise.
+pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+
+// --- waiting and watching ---
+
+/// A TLS handshake.
+pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
+/// Statements waiting for the committer.
+pub const COMMIT_QUEUE_MAX: usize = 4_096;
+
+const _: () =
+    assert!(ENVELOPE_BYTES_MAX > SEALED_BODY_BYTES_MAX + STATEMENT_BYTES_MAX + WRAPS_MAX * 1_300);
+const _: () = assert!(BATCH_BYTES_MAX > 2 * DETAIL_BYTES_MAX);
+const _: () = assert!((SEGMENT_BYTES as usize) > 2 * BATCH_BYTES_MAX);
+const _: () = assert!(DETAIL_BYTES_MAX >= ENVELOPE_BYTES_MAX);
+
+// --- connections ---
+
+/// Open connections of one listener, handshakes included.
+pub const CONNECTIONS_MAX: usize = 1_024;
+/// Open connections from one source address (of IPv6: from one /64).
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 128;
+/// Requests in progress on one connection.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 128;
+/// Streams that we reset before their peer did, at which the connection is ended.
+pub const LOCAL_RESETS_MAX: usize = 256;
+/// The headers of one request, in bytes as HTTP/2 counts them.
+pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
+/// What a peer may send on one connection before we have taken it, in bytes.
+pub const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// What a peer may send on one request before we have taken it, in bytes.
+pub const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+/// How often a connection is asked whether its peer is alive.
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// How long it may take to answer.
+pub const KEEP_ALIVE_TIME_MAX: Duration = Duration::from_secs(10);
+/// The pause after the operating system refused to accept a connection.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Opening a connection, TLS included, as a client.
+pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long open requests may go on after we were told to stop.
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a connection whose certificate is no longer valid may take to read why.
+pub const FAREWELL_TIME_MAX: Duration = Duration::from_secs(1);
+/// The longest that an open connection goes without a look at its certificate's end.
+pub const VALIDITY_CHECK_INTERVAL: Duration = Duration::from_secs(60);
+/// A file of certificates, of a key or of revocations, in bytes.
+pub const TRUST_FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+const _: () = assert!(CONNECTIONS_PER_ADDRESS_MAX < CONNECTIONS_MAX);
+const _: () = assert!(CONNECTION_WINDOW_BYTES >= STREAM_WINDOW_BYTES);
+const _: () = assert!(STREAM_WINDOW_BYTES as usize >= ENVELOPE_BYTES_MAX);
+/// What a caller is told to wait when a queue is full.
+pub const BUSY_DELAY: Duration = Duration::from_millis(250);
+/// A statement that was offered and not stored is offered again on a live stream
+/// after this long.
+pub const REDELIVERY_INTERVAL: Duration = Duration::from_secs(30);
+/// A Receive stream says that it is alive after this long without an item.
+pub const ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// Statements offered on one stream beyond what the client has read.
+pub const STREAM_WINDOW: usize = 16;
+
+// --- directory and questions ---
+
+/// One change of the directory, in bytes.
+pub const DIRECTORY_CHANGE_BYTES_MAX: usize = 65_536;
+/// Signatures of one change: one for each party of the largest agreement.
+pub const SIGNATURES_MAX: usize = 2_048;
+/// Entries of a thread in one answer.
+pub const THREAD_ENTRIES_MAX: usize = 1_000;

@@ -1,0 +1,307 @@
+//! Durable file operations: what stays on disk after the power goes, and when.
+//!
+//! Every change the store makes to a folder goes through here, so that no caller forgets the
+//! second half of it: a created, renamed or removed name is durable only once its folder is synced.
+//! Plain `io::Error`s; the caller adds what it was doing. New files are readable by their owner only.
+//! Holds: I1. Knows: nothing.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::ops::Range;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How much is read or zero-filled at a time, in bytes.
+pub const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Ends the name of a file that is being made; one found at start belongs to nobody.
+pub const TEMPORARY: &str = ".tmp";
+
+/// A file that is written at a place and then made durable: the two calls a commit stands on.
+///
+/// After a failed [`Durable::sync`] nothing is known about what is on disk, and a second sync may
+/// answer "done" for pages that were dropped. So: once it failed, never call it again on that file.
+pub trait Durable: Send {
+    /// Writes all of `bytes` at `offset`. Not durable yet.
+    fn put(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Returns once all that was written is on stable storage.
+    fn sync(&self) -> io::Result<()>;
+}
+
+impl Durable for File {
+    fn put(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// Makes the names in a folder durable: what was created, renamed or removed in it.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Creates one folder (mode 0700) if it is not there, and makes its name durable.
+///
+/// The folder above must exist. An existing folder is synced too: the crash that interrupted its
+/// creation may have come before the sync.
+pub fn create_dir(dir: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+        other => other?,
+    }
+    sync_dir(&parent(dir))
+}
+
+/// Creates a file (mode 0600) that must not exist yet, for reading and writing. Its name is not
+/// durable before [`sync_dir`].
+pub fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Opens an existing file for reading and writing in place.
+pub fn open_existing(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(path)
+}
+
+/// Creates a file of `length` zeros, written and synced, so that a later write in it changes no
+/// metadata and cannot run out of disk. Its name is not durable before [`sync_dir`] or [`rename`].
+///
+/// Stops early with `Interrupted` once `stop` is set. What was there under that name is removed
+/// first, and a file that could not be finished is removed again.
+pub fn create_zeroed(path: &Path, length: u64, stop: &AtomicBool) -> io::Result<File> {
+    remove_if_there(path)?;
+    let file = create_new(path)?;
+    fill_with_zeros(&file, length, stop).and_then(|()| file.sync_all()).inspect_err(|_| {
+        // The first error is the one to report; a leftover is removed at the next start.
+        let _ = fs::remove_file(path);
+    })?;
+    Ok(file)
+}
+
+fn fill_with_zeros(mut file: &File, length: u64, stop: &AtomicBool) -> io::Result<()> {
+    let zeros = vec![0_u8; CHUNK_BYTES];
+    let mut left = length;
+    while left > 0 {
+        if stop.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let chunk = left.min(CHUNK_BYTES as u64);
+        file.write_all(&zeros[..chunk as usize])?;
+        left -= chunk;
+    }
+    Ok(())
+}
+
+/// Creates a file of `length` bytes: those in `range` of `from`, and zeros after them. Synced; its
+/// name is not durable before [`rename`]. What was there under that name is removed first.
+pub fn copy_zeroed(from: &File, to: &Path, range: Range<u64>, length: u64) -> io::Result<File> {
+    remove_if_there(to)?;
+    let mut file = create_new(to)?;
+    let kept = range.end - range.start;
+    let mut written = Ok(());
+    each_chunk(from, range.start, range.end, |_, bytes| {
+        written = file.write_all(bytes);
+        written.is_ok()
+    })?;
+    written?;
+    fill_with_zeros(&file, length.saturating_sub(kept), &AtomicBool::new(false))?;
+    file.sync_all()?;
+    Ok(file)
+}
+
+/// Creates a folder that is empty: a leftover of that name is removed with what it holds.
+pub fn create_dir_anew(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    create_dir(dir)
+}
+
+/// Writes a whole small file so that after a crash either the old or the new content is there:
+/// temporary file, sync, rename, sync of the folder. Durable on return.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = temporary_for(path);
+    remove_if_there(&temporary)?;
+    let mut file = create_new(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    rename(&temporary, path)
+}
+
+/// Renames within one folder, replacing what bears the new name, and makes it durable.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    sync_dir(&parent(to))
+}
+
+/// Removes a file and makes its absence durable. A file that is not there is no error, and the
+/// folder is synced all the same.
+pub fn remove(path: &Path) -> io::Result<()> {
+    remove_if_there(path)?;
+    sync_dir(&parent(path))
+}
+
+/// The temporary name that belongs to `path`, in the same folder.
+pub fn temporary_for(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(TEMPORARY);
+    PathBuf::from(name)
+}
+
+/// The first byte in `from..to` that is not zero, if there is one.
+pub fn first_nonzero(file: &File, from: u64, to: u64) -> io::Result<Option<u64>> {
+    let mut found = None;
+    each_chunk(file, from, to, |at, bytes| {
+        found = bytes.iter().position(|&b| b != 0).map(|i| at + i as u64);
+        found.is_none()
+    })?;
+    Ok(found)
+}
+
+/// The last byte in `from..to` that is not zero, if there is one.
+pub fn last_nonzero(file: &File, from: u64, to: u64) -> io::Result<Option<u64>> {
+    let mut found = None;
+    each_chunk(file, from, to, |at, bytes| {
+        if let Some(last) = bytes.iter().rposition(|&b| b != 0) {
+            found = Some(at + last as u64);
+        }
+        true
+    })?;
+    Ok(found)
+}
+
+/// Reads `from..to` in order, [`CHUNK_BYTES`] at a time, until `take` answers false.
+pub fn each_chunk(
+    file: &File,
+    from: u64,
+    to: u64,
+    mut take: impl FnMut(u64, &[u8]) -> bool,
+) -> io::Result<()> {
+    let mut chunk = vec![0_u8; CHUNK_BYTES];
+    let mut at = from;
+    while at < to {
+        let length = (to - at).min(CHUNK_BYTES as u64) as usize;
+        file.read_exact_at(&mut chunk[..length], at)?;
+        if !take(at, &chunk[..length]) {
+            break;
+        }
+        at += length as u64;
+    }
+    Ok(())
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(above) if !above.as_os_str().is_empty() => above.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn creates_private_folders_and_files_and_bears_a_repeat() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("inner");
+        create_dir(&inner).unwrap();
+        create_dir(&inner).unwrap();
+        assert_eq!(fs::metadata(&inner).unwrap().permissions().mode() & 0o777, 0o700);
+        let file = inner.join("file");
+        write_atomic(&file, b"one").unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn refuses_a_folder_where_a_file_stands() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("taken");
+        write_atomic(&path, b"").unwrap();
+        assert!(create_dir(&path).is_err());
+    }
+
+    #[test]
+    fn replaces_a_file_whole_and_leaves_no_temporary() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mark");
+        fs::write(temporary_for(&path), b"left by a crash").unwrap();
+        write_atomic(&path, b"first, and longer").unwrap();
+        write_atomic(&path, b"second").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"second");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn zero_fills_to_the_byte_and_can_be_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("zeros");
+        let length = CHUNK_BYTES as u64 + 7;
+        let file = create_zeroed(&path, length, &AtomicBool::new(false)).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), length);
+        assert_eq!(first_nonzero(&file, 0, length).unwrap(), None);
+
+        let stopped = create_zeroed(&path, length, &AtomicBool::new(true)).unwrap_err();
+        assert_eq!(stopped.kind(), io::ErrorKind::Interrupted);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn copies_a_part_and_fills_the_rest_with_zeros() {
+        let dir = tempfile::tempdir().unwrap();
+        let from = dir.path().join("from");
+        write_atomic(&from, b"abcdef").unwrap();
+        let to = dir.path().join("to");
+        copy_zeroed(&File::open(&from).unwrap(), &to, 1..4, 8).unwrap();
+        assert_eq!(fs::read(&to).unwrap(), b"bcd\0\0\0\0\0");
+        let past_the_end = copy_zeroed(&File::open(&from).unwrap(), &to, 1..7, 8);
+        assert!(past_the_end.is_err());
+    }
+
+    #[test]
+    fn creates_an_empty_folder_where_one_was_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("inner");
+        create_dir(&inner).unwrap();
+        write_atomic(&inner.join("left"), b"x").unwrap();
+        create_dir_anew(&inner).unwrap();
+        assert_eq!(fs::read_dir(&inner).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn finds_the_first_and_last_byte_that_is_not_zero() {
+        let dir = tempfile::tempdir().unwrap();
+        let length = 2 * CHUNK_BYTES as u64;
+        let file = create_zeroed(&dir.path().join("f"), length, &AtomicBool::new(false)).unwrap();
+        assert_eq!(last_nonzero(&file, 0, length).unwrap(), None);
+        file.put(&[1], 5).unwrap();
+        file.put(&[2], length - 1).unwrap();
+        assert_eq!(first_nonzero(&file, 0, length).unwrap(), Some(5));
+        assert_eq!(first_nonzero(&file, 6, length).unwrap(), Some(length - 1));
+        assert_eq!(last_nonzero(&file, 0, length).unwrap(), Some(length - 1));
+        assert_eq!(last_nonzero(&file, 0, length - 1).unwrap(), Some(5));
+    }
+
+    #[test]
+    fn removes_what_may_already_be_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mark");
+        write_atomic(&path, b"x").unwrap();
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+        assert!(!path.exists());
+    }
+}
