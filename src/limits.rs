@@ -117,3 +117,11 @@ pub const DIRECTORY_CHANGE_BYTES_MAX: usize = 65_536;
 pub const SIGNATURES_MAX: usize = 2_048;
 /// Entries of a thread in one answer.
 pub const THREAD_ENTRIES_MAX: usize = 1_000;
+/// One gRPC message, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// After this many bytes of bodies a page of deliveries ends.
+pub const PAGE_BYTES: usize = 2 * 1024 * 1024;
+/// Statements of one bulk submission under way at once.
+pub const SUBMITS_AT_ONCE: usize = 128;
+
+const _: () = assert!(MESSAGE_BYTES_MAX > PAGE_BYTES + ENVELOPE_BYTES_MAX);

@@ -105,6 +105,14 @@ impl Broker {
         }
     }
 
+    /// The leaf of an entry, for a bundle.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] if the journal does not have it whole.
+    pub fn leaf(&self, entry: u64) -> Result<[u8; 89], Error> {
+        self.shared.record(entry).map(|(record, _)| record.leaf)
+    }
+
     /// Entry numbers that answer a question, after `after`, at most `limit`.
     pub fn find(&self, question: &Question, after: Option<u64>, limit: usize) -> Vec<u64> {
         let index = &self.shared.index;

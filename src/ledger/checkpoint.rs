@@ -3,7 +3,7 @@
 //! Takes an origin, a size and a root; gives the signed note that says so, and reads it back only
 //! through the keys it is expected to be signed with.
 //!
-//! Holds: I4. Knows: crypto.
+//! Holds: I4. Knows: crypto, limits.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -8,15 +8,14 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use http_body_util::{BodyExt, Full};
 use rustls::ClientConfig;
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls_pki_types::{CertificateDer, ServerName};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 use tower::service_fn;
 
 use super::super::*;
 use crate::clock::{ManualClock, Moment};
-use crate::identity::tls::{client_config, connect, provider};
+use crate::identity::tls::{client_config, connect};
 use crate::identity::{DevelopmentCa, Issued, Peer, TrustSettings, Validity};
 
 pub const VALIDITY: Validity =

@@ -83,6 +83,7 @@ pub fn fsck(
         total: 0,
         report: Report::default(),
         mark_fits: false,
+        next: 0,
     };
     // The marks first: a running exchange only ever grows beyond them.
     let clean_stop = check.marks()?;
@@ -101,6 +102,8 @@ struct Check<'a> {
     report: Report,
     /// Whether a batch was seen that ends at the published size, with its root.
     mark_fits: bool,
+    /// The entry number that should come next, damaged batches counted.
+    next: u64,
 }
 
 impl Check<'_> {
@@ -185,9 +188,8 @@ impl Check<'_> {
         }
         if let Err(damage) = must_join(self.dir, previous, segment) {
             self.problem(damage);
-        } else if header.first != self.report.size {
-            let expected = self.report.size;
-            let fault = Fault::Gap { expected };
+        } else if header.first != self.next {
+            let fault = Fault::Gap { expected: self.next };
             self.problem(Damage::new(&segment.path, 0, header.first, fault));
         }
     }
@@ -227,6 +229,7 @@ impl Check<'_> {
                 None => break,
             }
         }
+        self.next = walker.next_entry();
         self.report.bytes = begun_at + segment.header.length;
         (self.progress)(self.report.bytes, self.total);
         Ok(())

@@ -1,6 +1,7 @@
 //! What the journal's tests share: small journals with known content, and ways to harm them.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -60,6 +61,15 @@ impl Bed {
         fsck(&self.dir, Exchange::Stopped, &mut |_| false, &mut |_, _| {}).unwrap()
     }
 
+    /// Changes one byte of a file in place.
+    pub(super) fn flip(path: &Path, at: u64) {
+        let file = crate::store::files::open_existing(path).unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        byte[0] ^= 1 << (at % 8);
+        file.write_all_at(&byte, at).unwrap();
+    }
+
     /// Every file's name and content.
     pub(super) fn snapshot(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut files: Vec<_> = fs::read_dir(&self.dir)
@@ -81,13 +91,13 @@ impl Bed {
 }
 
 pub(super) fn record(number: u64) -> Record {
-    let byte = number as u8;
+    let byte = (number as u8).wrapping_mul(8);
     Record {
-        leaf: [byte.wrapping_add(1); LEAF_BYTES],
-        facts_opening: [byte.wrapping_add(2); 32],
-        facts: vec![byte.wrapping_add(3); 20],
-        detail_opening: [byte.wrapping_add(4) | 1; 32],
-        detail: vec![byte.wrapping_add(5) | 1; 40],
+        leaf: [byte + 1; LEAF_BYTES],
+        facts_opening: [byte + 2; 32],
+        facts: vec![byte + 3; 20],
+        detail_opening: [byte + 4; 32],
+        detail: vec![byte + 5; 40],
     }
 }
 

@@ -1,0 +1,217 @@
+//! `ExchangeService`: statements in and out.
+//!
+//! Knows: broker, domain, proto, limits.
+
+use std::{pin::Pin, sync::Arc};
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Services, failed};
+use crate::{
+    broker::{Broker, Error, ask, receive::Offered, records, submit::Accepted},
+    directory::Role,
+    domain::{ids::InboxId, refusal::Refusal},
+    identity::Peer,
+    limits,
+    proto::{
+        self, Alive, Facts, GetConcernRequest, GetConcernResponse, ListDeliveriesRequest,
+        ListDeliveriesResponse, ReceiveRequest, ReceiveResponse, SubmitRequest, SubmitResponse,
+        SubmitStreamRequest, SubmitStreamResponse, exchange_service_server::ExchangeService,
+        get_concern_request::By, receive_response::Item, submit_stream_response,
+    },
+    wire::{paging, status},
+};
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl ExchangeService for Services {
+    type SubmitStreamStream = Answers<SubmitStreamResponse>;
+    type ReceiveStream = Answers<ReceiveResponse>;
+
+    async fn submit(
+        &self,
+        request: Request<SubmitRequest>,
+    ) -> Result<Response<SubmitResponse>, Status> {
+        let peer = self.caller(&request, "ExchangeService/Submit").await?;
+        let request = request.into_inner();
+        if request.validate_only {
+            let facts = self.broker.would_submit(&peer, request.envelope).map_err(failed)?;
+            let outside_agreement = facts.outside_agreement;
+            return Ok(Response::new(SubmitResponse { outside_agreement, ..Default::default() }));
+        }
+        // A task of its own: a client that hangs up does not end it.
+        let broker = self.broker.clone();
+        let submitted = tokio::spawn(async move { broker.submit(peer, request.envelope).await });
+        let accepted = submitted.await.unwrap_or(Err(Error::Unknown)).map_err(failed)?;
+        Ok(Response::new(answer(accepted)))
+    }
+
+    async fn submit_stream(
+        &self,
+        request: Request<Streaming<SubmitStreamRequest>>,
+    ) -> Result<Response<Self::SubmitStreamStream>, Status> {
+        let peer = self.caller(&request, "ExchangeService/SubmitStream").await?;
+        let (to, answers) = mpsc::channel(limits::STREAM_WINDOW);
+        tokio::spawn(submit_all(self.broker.clone(), peer, request.into_inner(), to));
+        Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
+    }
+
+    async fn receive(
+        &self,
+        request: Request<ReceiveRequest>,
+    ) -> Result<Response<Self::ReceiveStream>, Status> {
+        let peer = self.caller(&request, "ExchangeService/Receive").await?;
+        let inboxes = self.own_inboxes(&peer, &request.get_ref().inboxes)?;
+        let offered = self.broker.receive(inboxes, self.ended.clone());
+        let items = ReceiverStream::new(offered).map(|offered| {
+            let item = match offered.map_err(failed)? {
+                Offered::Incoming(incoming) => Item::Incoming(*incoming),
+                Offered::Alive(size) => Item::Alive(Alive { size }),
+            };
+            Ok(ReceiveResponse { item: Some(item) })
+        });
+        Ok(Response::new(Box::pin(items)))
+    }
+
+    async fn list_deliveries(
+        &self,
+        request: Request<ListDeliveriesRequest>,
+    ) -> Result<Response<ListDeliveriesResponse>, Status> {
+        let peer = self.caller(&request, "ExchangeService/ListDeliveries").await?;
+        let request = request.into_inner();
+        let inboxes = self.own_inboxes(&peer, &request.inboxes)?;
+        let most = paging::size(request.page_size, 20, 100);
+        let after = place(&request.page_token)?;
+        let mut response = ListDeliveriesResponse::default();
+        let (mut bytes, mut last) = (0, None);
+        for inbox in inboxes {
+            let from = match &after {
+                Some((at, _)) if inbox < *at => continue,
+                Some((at, entry)) if inbox == *at => Some(*entry),
+                _ => None,
+            };
+            for entry in self.broker.waiting(&inbox, from) {
+                if response.incoming.len() == most || bytes > limits::PAGE_BYTES {
+                    response.next_page_token = last.map(|at| token(&at)).unwrap_or_default();
+                    return Ok(Response::new(response));
+                }
+                if let Some(incoming) = self.broker.incoming(&inbox, entry).map_err(failed)? {
+                    bytes += incoming.body.as_ref().map_or(0, |body| body.ciphertext.len());
+                    response.incoming.push(incoming);
+                    last = Some((inbox.clone(), entry));
+                }
+            }
+        }
+        Ok(Response::new(response))
+    }
+
+    async fn get_concern(
+        &self,
+        request: Request<GetConcernRequest>,
+    ) -> Result<Response<GetConcernResponse>, Status> {
+        let peer = self.caller(&request, "ExchangeService/GetConcern").await?;
+        let found = match request.into_inner().by {
+            Some(By::Entry(entry)) => Some(entry),
+            Some(By::RequestId(id)) => self.broker.entry_of_request(peer.agency.as_str(), &id),
+            None => None,
+        };
+        let unknown = || status::refusal(Refusal::UnknownStatement);
+        let entry = found.ok_or_else(unknown)?;
+        let (meta, facts) = self.broker.concern(entry).ok_or_else(unknown)?;
+        let deliveries = self.visible(&peer, &facts, entry).ok_or_else(unknown)?;
+        Ok(Response::new(GetConcernResponse {
+            entry,
+            facts,
+            accepted_at: meta.time,
+            deliveries,
+            thread: self.broker.thread(meta.thread),
+        }))
+    }
+}
+
+impl Services {
+    /// The inboxes asked for, or all of the caller's; none of anybody else's.
+    fn own_inboxes(&self, peer: &Peer, asked: &[String]) -> Result<Vec<InboxId>, Status> {
+        let directory = self.broker.directory();
+        let own: Vec<InboxId> = directory.inboxes_of(peer.agency.as_str()).cloned().collect();
+        if asked.is_empty() {
+            return Ok(own);
+        }
+        let mut inboxes: Vec<InboxId> = asked
+            .iter()
+            .map(|name| name.parse().ok().filter(|inbox| own.contains(inbox)))
+            .collect::<Option<_>>()
+            .ok_or_else(|| status::refusal(Refusal::NotARecipient))?;
+        inboxes.sort_unstable();
+        inboxes.dedup();
+        Ok(inboxes)
+    }
+
+    /// The deliveries of a concern that a caller may see; `None` if it may see none.
+    fn visible(&self, peer: &Peer, facts: &[u8], entry: u64) -> Option<Vec<proto::Delivery>> {
+        let agency = peer.agency.as_str();
+        let facts: Facts = proto::decode(facts).ok()?;
+        let all = facts.sender == agency
+            || self.broker.directory().has_role(agency, peer.system.as_str(), Role::OnCall);
+        let own = |record: &records::DeliveryRecord| {
+            let delivery = &record.delivery;
+            all || delivery.holder.agency().as_str() == agency
+                || delivery.addressed.agency().as_str() == agency
+        };
+        let visible: Vec<_> =
+            self.broker.deliveries(entry).iter().filter(|record| own(record)).map(ask::delivery).collect();
+        (all || !visible.is_empty()).then_some(visible)
+    }
+}
+
+/// Submits each item in a task of its own, at most a window of them at once.
+async fn submit_all(
+    broker: Broker,
+    peer: Arc<Peer>,
+    mut items: Streaming<SubmitStreamRequest>,
+    to: mpsc::Sender<Result<SubmitStreamResponse, Status>>,
+) {
+    let window = Arc::new(Semaphore::new(limits::SUBMITS_AT_ONCE));
+    while let Ok(Some(item)) = items.message().await {
+        let Ok(permit) = Arc::clone(&window).acquire_owned().await else { return };
+        let (broker, peer, to) = (broker.clone(), Arc::clone(&peer), to.clone());
+        tokio::spawn(async move {
+            let result = match broker.submit(peer, item.envelope).await {
+                Ok(accepted) => submit_stream_response::Result::Accepted(answer(accepted)),
+                Err(error) => submit_stream_response::Result::Problem(status::problem(&error)),
+            };
+            let response = SubmitStreamResponse { number: item.number, result: Some(result) };
+            drop(to.send(Ok(response)).await);
+            drop(permit);
+        });
+    }
+}
+
+fn answer(accepted: Accepted) -> SubmitResponse {
+    let facts = proto::decode::<Facts>(&accepted.receipt.facts).unwrap_or_default();
+    SubmitResponse {
+        receipt: Some(accepted.receipt),
+        duplicate: accepted.duplicate,
+        outside_agreement: facts.outside_agreement,
+    }
+}
+
+fn token((inbox, entry): &(InboxId, u64)) -> String {
+    let mut key = entry.to_be_bytes().to_vec();
+    key.extend_from_slice(inbox.to_string().as_bytes());
+    paging::token(&key)
+}
+
+fn place(token: &str) -> Result<Option<(InboxId, u64)>, Status> {
+    let Some(key) = paging::after(token).map_err(status::refusal)? else { return Ok(None) };
+    let read = || {
+        let (entry, inbox) = key.split_first_chunk::<8>()?;
+        let inbox = std::str::from_utf8(inbox).ok()?.parse().ok()?;
+        Some((inbox, u64::from_be_bytes(*entry)))
+    };
+    let rule = "must be the next_page_token of an earlier answer";
+    read().map(Some).ok_or_else(|| status::refusal(Refusal::FieldInvalid { field: "page_token", rule }))
+}

@@ -1,0 +1,83 @@
+//! `StatusService`: what is not getting through. No personal data, so nothing here
+//! is recorded.
+//!
+//! Holds: I12. Knows: broker, proto.
+
+use tonic::{Request, Response, Status};
+
+use super::Services;
+use crate::{
+    broker::ask,
+    directory::Role,
+    identity::Peer,
+    proto::{
+        GetSummaryRequest, GetSummaryResponse, ListWaitingRequest, ListWaitingResponse, StateCount,
+        status_service_server::StatusService,
+    },
+    wire::{paging, status},
+};
+
+#[tonic::async_trait]
+impl StatusService for Services {
+    async fn list_waiting(
+        &self,
+        request: Request<ListWaitingRequest>,
+    ) -> Result<Response<ListWaitingResponse>, Status> {
+        let peer = self.caller(&request, "StatusService/ListWaiting").await?;
+        let request = request.into_inner();
+        let most = paging::size(request.page_size, 100, 1_000);
+        let after = paging::after(&request.page_token).map_err(status::refusal)?;
+        let after = after.filter(|key| key.first() == Some(&b'o'));
+        let own = self.own_only(&peer);
+        let mut found = self.broker.open_deliveries(after).filter(|(_, record)| {
+            let holder = &record.delivery.holder;
+            own.as_ref().is_none_or(|agency| {
+                record.sender == *agency || holder.agency().as_str() == *agency
+            }) && (request.inbox.is_empty() || holder.to_string() == request.inbox)
+        });
+        let mut response = ListWaitingResponse::default();
+        let mut last = Vec::new();
+        for (key, record) in found.by_ref().take(most) {
+            response.deliveries.push(ask::delivery(&record));
+            last = key;
+        }
+        if found.next().is_some() {
+            response.next_page_token = paging::token(&last);
+        }
+        Ok(Response::new(response))
+    }
+
+    async fn get_summary(
+        &self,
+        request: Request<GetSummaryRequest>,
+    ) -> Result<Response<GetSummaryResponse>, Status> {
+        let peer = self.caller(&request, "StatusService/GetSummary").await?;
+        let mut summary = self.broker.summary();
+        if let Some(agency) = self.own_only(&peer) {
+            // An agency sees its own open deliveries; the rest is not its business.
+            let mut counts = std::collections::BTreeMap::<i32, u64>::new();
+            for (_, record) in self.broker.open_deliveries(None) {
+                if record.sender == agency || record.delivery.holder.agency().as_str() == agency {
+                    *counts.entry(ask::delivery_state(record.delivery.state).into()).or_default() += 1;
+                }
+            }
+            let open = counts.values().sum();
+            let states = counts.into_iter().map(|(state, count)| StateCount { state, count }).collect();
+            summary = GetSummaryResponse { open, states, size: summary.size, ..Default::default() };
+        }
+        Ok(Response::new(summary))
+    }
+}
+
+impl Services {
+    /// The agency to whose own things a caller is confined; `None` for on-call staff
+    /// and auditors.
+    fn own_only(&self, peer: &Peer) -> Option<String> {
+        let directory = self.broker.directory();
+        let (agency, system) = (peer.agency.as_str(), peer.system.as_str());
+        let sees_all = [Role::OnCall, Role::Auditor]
+            .into_iter()
+            .any(|role| directory.has_role(agency, system, role));
+        (!sees_all).then(|| agency.to_owned())
+    }
+}
