@@ -273,26 +273,21 @@ impl Directory {
         if !signed_by(signed, &public) {
             return Err(Refusal::NotSigned { what: "signing key" });
         }
-        let mut earlier = self
-            .keys
-            .values()
-            .filter(|known| known.record.agency == key.agency && known.record.system == key.system);
         if key.predecessor.is_empty() {
-            // The first is confirmed out of band; a second first one would be a way
-            // round the chain.
-            return match earlier.next() {
-                None => Ok(()),
-                Some(_) => Err(Refusal::NotSigned { what: "signing key" }),
+            // An agency's very first key is confirmed out of band; after that, no key
+            // comes in but by one that the agency has.
+            let mut own = self.keys.values().filter(|known| known.record.agency == key.agency);
+            return match own.all(|known| known.revoked.is_some()) {
+                true => Ok(()),
+                false => self.must_be_signed_by(&key.agency, signed, now),
             };
         }
-        let predecessor = key_id(&key.predecessor)?;
-        let known = earlier
-            .find(|known| known.public.key_id() == predecessor)
-            .ok_or(Refusal::UnknownKey)?;
-        if known.valid_at(now) && signed_by(signed, &known.public) {
-            Ok(())
-        } else {
-            Err(Refusal::NotSigned { what: "signing key" })
+        let predecessor = self.keys.get(&key_id(&key.predecessor)?).ok_or(Refusal::UnknownKey)?;
+        let same_system =
+            predecessor.record.agency == key.agency && predecessor.record.system == key.system;
+        match same_system && predecessor.valid_at(now) && signed_by(signed, &predecessor.public) {
+            true => Ok(()),
+            false => Err(Refusal::NotSigned { what: "signing key" }),
         }
     }
 

@@ -21,6 +21,8 @@
 
 pub mod broker;
 pub mod clock;
+pub mod config;
+pub mod console;
 pub mod crypto;
 pub mod directory;
 pub mod domain;
@@ -30,5 +32,7 @@ pub mod limits;
 pub mod listener;
 pub mod policy;
 pub mod proto;
+pub mod server;
 pub mod store;
+pub mod telemetry;
 pub mod wire;

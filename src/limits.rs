@@ -18,6 +18,8 @@ pub const STATEMENT_BYTES_MAX: usize = 131_072;
 pub const ENVELOPE_BYTES_MAX: usize = 1_048_576;
 /// Recipients of one statement.
 pub const RECIPIENTS_MAX: usize = 64;
+/// Recipients as written, repeats included.
+pub const TO_WRITTEN_MAX: usize = 256;
 /// Wraps of one sealed body: recipients, deputies, out-of-hours inboxes, review keys.
 pub const WRAPS_MAX: usize = 256;
 /// A sender's own reference, in bytes of UTF-8.
@@ -125,3 +127,13 @@ pub const PAGE_BYTES: usize = 2 * 1024 * 1024;
 pub const SUBMITS_AT_ONCE: usize = 128;
 
 const _: () = assert!(MESSAGE_BYTES_MAX > PAGE_BYTES + ENVELOPE_BYTES_MAX);
+/// The longest a client waits between two tries of the same envelope.
+pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(30);
+/// One page of directory changes, as a client reads it.
+pub const DIRECTORY_PAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How often certificate and revocation files are looked at.
+pub const TRUST_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Connections to the operators' port at once.
+pub const CONSOLE_CONNECTIONS_MAX: usize = 32;
+/// One request to the operators' port.
+pub const CONSOLE_TIME_MAX: Duration = Duration::from_secs(10);

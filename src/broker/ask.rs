@@ -72,7 +72,7 @@ impl Broker {
         self.commit(Work::Change { by, change }).await.map(entry_of)
     }
 
-    /// The directory's changes after an entry, at most `limit`.
+    /// The directory's changes after an entry with their times, at most `limit`.
     ///
     /// # Errors
     /// [`Error::Broken`] if the journal does not have one whole.
@@ -80,7 +80,7 @@ impl Broker {
         &self,
         after: Option<u64>,
         limit: usize,
-    ) -> Result<Vec<(u64, SignedChange)>, Error> {
+    ) -> Result<Vec<(u64, u64, SignedChange)>, Error> {
         let from = after.map_or(0, |entry| entry.saturating_add(1));
         self.shared
             .index
@@ -89,7 +89,8 @@ impl Broker {
             .take(limit)
             .map(|entry| {
                 let (record, _) = self.shared.record(entry)?;
-                Ok((entry, proto::decode(&record.detail).map_err(broken)?))
+                let at = records::meta(&self.shared.index, entry).map_or(0, |meta| meta.time);
+                Ok((entry, at, proto::decode(&record.detail).map_err(broken)?))
             })
             .collect()
     }

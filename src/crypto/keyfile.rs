@@ -156,6 +156,14 @@ pub fn read_exchange_secret(path: &Path) -> Result<ExchangeSecret, KeyFileError>
     Ok(ExchangeSecret::from_bytes(&secret))
 }
 
+/// Writes any other private key, such as that of a certificate.
+///
+/// # Errors
+/// As [`write_signing_key`].
+pub fn write_private(path: &Path, pem: &[u8]) -> Result<(), KeyFileError> {
+    write(path, pem)
+}
+
 fn write_secret(path: &Path, label: &str, secret: &[u8; 32]) -> Result<(), KeyFileError> {
     let base64 = Zeroizing::new(STANDARD.encode(secret));
     let text =

@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use super::identifiers::chi_check;
 use super::ids::{AgencyId, AgreementId, InboxId, is_code_shaped};
 use super::vocabulary::{CATEGORIES, Urgency};
-use crate::limits::{BODY_BYTES_MAX, CODE_BYTES_MAX, RECIPIENTS_MAX, REFERENCE_BYTES_MAX};
+use crate::limits::{BODY_BYTES_MAX, CODE_BYTES_MAX, RECIPIENTS_MAX, TO_WRITTEN_MAX, REFERENCE_BYTES_MAX};
 
 use json::parse_object;
 pub use malformed::{Fault, Malformed};
@@ -37,8 +37,8 @@ pub struct StatementFields {
     pub reference: String,
     /// The sending agency.
     pub from: AgencyId,
-    /// The recipients as they were written, without repeats, in order of first mention: 1 to
-    /// [`RECIPIENTS_MAX`]. One that is not an inbox's name is an unknown recipient.
+    /// The recipients as they were written, repeats and all: at most [`RECIPIENTS_MAX`] different
+    /// ones. One that is not an inbox's name is an unknown recipient.
     pub to: Vec<String>,
     /// Where feedback shall go.
     pub reply_to: Option<InboxId>,
@@ -137,7 +137,8 @@ impl Document {
         let reference = take(&mut body, "reference", usable_reference)
             .ok_or(Malformed::whole(Fault::NoReference))?;
         let to = take(&mut body, "to", usable_recipients).ok_or(Malformed::whole(Fault::NoTo))?;
-        if to.len() > RECIPIENTS_MAX {
+        let distinct: BTreeSet<&String> = to.iter().collect();
+        if to.len() > TO_WRITTEN_MAX || distinct.len() > RECIPIENTS_MAX {
             return Err(Malformed::whole(Fault::TooManyRecipients));
         }
         let fields = StatementFields {
@@ -282,16 +283,11 @@ fn usable_reference(value: &Value) -> Option<String> {
     (text.len() <= REFERENCE_BYTES_MAX && !is_blank(text)).then(|| text.to_owned())
 }
 
+/// As written, repeats and all; one past the bound is enough to know there are too many.
 fn usable_recipients(value: &Value) -> Option<Vec<String>> {
-    let mut seen = BTreeSet::new();
-    let mut recipients = Vec::new();
-    for recipient in value.as_array()? {
-        let recipient = recipient.as_str()?;
-        // One past the bound is enough to know that there are too many.
-        if seen.len() <= RECIPIENTS_MAX && seen.insert(recipient) {
-            recipients.push(recipient.to_owned());
-        }
-    }
+    let written = value.as_array()?.iter().take(TO_WRITTEN_MAX + 1);
+    let recipients: Vec<String> =
+        written.map(|recipient| recipient.as_str().map(str::to_owned)).collect::<Option<_>>()?;
     (!recipients.is_empty()).then_some(recipients)
 }
 

@@ -7,7 +7,7 @@
 //!
 //! Holds: I2. Knows: proto, crypto, directory, domain, limits.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::Peer;
 use crate::{
@@ -118,7 +118,8 @@ fn check_shape(statement: &Statement) -> Result<(), Refusal> {
     if !(limits::REQUEST_ID_BYTES_MIN..=limits::REQUEST_ID_BYTES_MAX).contains(&id) {
         return Err(invalid("request_id", "must be 16 to 64 bytes"));
     }
-    if statement.to.len() > limits::RECIPIENTS_MAX {
+    let distinct: BTreeSet<&String> = statement.to.iter().collect();
+    if statement.to.len() > limits::TO_WRITTEN_MAX || distinct.len() > limits::RECIPIENTS_MAX {
         return Err(Refusal::TooManyRecipients);
     }
     if statement.subject_reference.len() > 64 {

@@ -25,6 +25,13 @@ pub(super) struct Mended {
 
 /// Makes the journal fit to be appended to. `label` goes into the name of what is kept aside.
 pub(super) fn carry_out(dir: &Path, plan: &Plan, label: &str) -> Result<Mended, JournalError> {
+    // First, since on a full disk the last run's spare is the room that the rewriting needs.
+    for name in segment::names(dir)? {
+        if name.ends_with(files::TEMPORARY) {
+            let path = dir.join(name);
+            files::remove(&path).map_err(broken("remove", &path))?;
+        }
+    }
     let cut = match plan.cut_to {
         Some(cut_to) => Some(keep_aside(dir, plan, cut_to, label)?),
         None => None,
@@ -37,12 +44,6 @@ pub(super) fn carry_out(dir: &Path, plan: &Plan, label: &str) -> Result<Mended, 
     if let Some(first) = plan.half_created {
         let path = path_of(dir, first);
         files::remove(&path).map_err(broken("remove", &path))?;
-    }
-    for name in segment::names(dir)? {
-        if name.ends_with(files::TEMPORARY) {
-            let path = dir.join(name);
-            files::remove(&path).map_err(broken("remove", &path))?;
-        }
     }
     Ok(Mended { active, cut, tail_rewritten: !plan.clean })
 }

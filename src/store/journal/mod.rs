@@ -34,6 +34,8 @@ mod walk;
 mod writer;
 
 #[cfg(test)]
+mod frame_tests;
+#[cfg(test)]
 mod fsck_tests;
 #[cfg(test)]
 mod recovery_tests;

@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::testbed::*;
 use super::*;
@@ -281,6 +281,54 @@ fn refuses_labels_that_are_no_file_names() {
     }
     let label = "x".repeat(64);
     Journal::open_with(&bed.dir, None, Evidence::default(), &label, SMALL).unwrap();
+}
+
+/// Notes the calls a commit stands on, in order.
+struct Noting(Box<dyn Durable>, Arc<Mutex<Vec<String>>>);
+
+impl Durable for Noting {
+    fn put(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let call = format!("put {} at {offset}", bytes.len());
+        self.1.lock().unwrap().push(call);
+        self.0.put(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.1.lock().unwrap().push("sync".to_owned());
+        self.0.sync()
+    }
+}
+
+/// I1: the batch is on stable storage when append returns, by one write and one sync.
+#[test]
+fn a_batch_is_one_write_and_then_one_sync() {
+    let bed = Bed::new();
+    let mut journal = bed.create();
+    let calls = Arc::default();
+    let inner =
+        std::mem::replace(&mut journal.active.file, Box::new(tempfile::tempfile().unwrap()));
+    journal.active.file = Box::new(Noting(inner, Arc::clone(&calls)));
+    let places = append(&mut journal, 3);
+    let start = places.locations[0].offset;
+    let bytes = places.trailer.offset + u64::from(places.trailer.length) - start;
+    let put = format!("put {bytes} at {start}");
+    assert_eq!(*calls.lock().unwrap(), [put.as_str(), "sync"]);
+
+    append(&mut journal, 1);
+    calls.lock().unwrap().clear();
+    let erased = places.locations[2];
+    journal.erase(erased).unwrap();
+    let put = format!("put 72 at {}", erased.offset + u64::from(erased.length) - 72);
+    assert_eq!(*calls.lock().unwrap(), [put.as_str(), "sync"]);
+}
+
+#[test]
+fn the_writer_can_move_to_its_thread_and_readers_can_be_shared() {
+    fn moves<T: Send>() {}
+    fn is_shared<T: Clone + Send + Sync>() {}
+    moves::<Journal>();
+    moves::<Scan>();
+    is_shared::<JournalReader>();
 }
 
 /// Fails one of the two calls a commit stands on, after doing it or instead of it; counts syncs.

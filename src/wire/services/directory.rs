@@ -39,14 +39,17 @@ impl DirectoryService for Services {
         self.caller(&request, "DirectoryService/ListChanges").await?;
         let request = request.into_inner();
         let most = paging::size(request.page_size, 500, 1_000);
-        let mut found = self.broker.changes(request.after, most + 1).map_err(failed)?;
-        let more = found.len() > most;
-        found.truncate(most);
-        let changes = found
-            .into_iter()
-            .map(|(entry, change)| RecordedChange { entry, change: Some(change) })
-            .collect();
-        Ok(Response::new(ListChangesResponse { changes, more }))
+        let mut response = ListChangesResponse::default();
+        let mut bytes = 0;
+        for (entry, at, change) in self.broker.changes(request.after, most + 1).map_err(failed)? {
+            if response.changes.len() == most || bytes > limits::PAGE_BYTES {
+                response.more = true;
+                break;
+            }
+            bytes += change.change.len() + change.signatures.len() * 80;
+            response.changes.push(RecordedChange { entry, change: Some(change), at });
+        }
+        Ok(Response::new(response))
     }
 
     async fn resolve_recipients(

@@ -1,0 +1,169 @@
+//! Puts the rooms together: opens the exchange, listens, and stops in order.
+//!
+//! Knows: everything.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    broker::{
+        self, Broker,
+        recovery::{self, DataFolder, OpenError, Running},
+    },
+    clock::Clock,
+    config::Config,
+    console::Console,
+    domain::ids::ExchangeName,
+    identity::{self, Changed, Trust, TrustSettings},
+    limits,
+    listener::{ConnectionLimits, Counters, Listener},
+    wire::services::Services,
+};
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The exchange would not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The ledger would not take its first entries.
+    #[error("the first entries: {0}")]
+    Settle(broker::Error),
+    /// Certificates.
+    #[error(transparent)]
+    Identity(#[from] identity::Error),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The compiled descriptors.
+    #[error(transparent)]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// A server at work.
+pub struct Server {
+    /// Where gRPC listens.
+    pub address: SocketAddr,
+    /// Where the operators' port listens.
+    pub metrics: Option<SocketAddr>,
+    /// Its certificates, to reload by hand.
+    pub trust: Arc<Trust>,
+    running: Running,
+    ended: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Opens the exchange and begins to listen.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is served then.
+    pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let folder = DataFolder::at(&config.data);
+        let opening = Arc::clone(&clock);
+        let running = tokio::task::spawn_blocking(move || recovery::open(&folder, opening))
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        running.settle().await.map_err(StartError::Settle)?;
+        let broker = running.broker.clone();
+        let trust = Arc::new(Trust::load(trust_settings(config, &broker))?);
+        let counters = Arc::new(Counters::default());
+        let ended = CancellationToken::new();
+        let routes =
+            Services::new(broker.clone(), ended.clone()).routes(config.reflection).await?;
+        let socket = bind(config.listen).await?;
+        let address = local(&socket, config.listen)?;
+        let listener = Listener {
+            trust: Arc::clone(&trust),
+            limits: ConnectionLimits::default(),
+            counters: Arc::clone(&counters),
+            clock: Arc::clone(&clock),
+        };
+        let mut tasks =
+            vec![tokio::spawn(listener.serve(socket, routes.prepare(), ended.clone()))];
+        tasks.push(tokio::spawn(watch_files(Arc::clone(&trust), ended.clone())));
+        let mut metrics = None;
+        if let Some(wanted) = config.metrics {
+            let socket = bind(wanted).await?;
+            metrics = Some(local(&socket, wanted)?);
+            let console = Console { broker, connections: counters, trust: Arc::clone(&trust), clock };
+            tasks.push(tokio::spawn(console.serve(socket, ended.clone())));
+        }
+        tracing::info!(%address, "serving");
+        Ok(Self { address, metrics, trust, running, ended, tasks })
+    }
+
+    /// The broker.
+    pub fn broker(&self) -> &Broker {
+        &self.running.broker
+    }
+
+    /// Ready when the ledger can take nothing more.
+    pub async fn failed(&self) {
+        while self.running.broker.is_running() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Stops listening, lets open requests end, closes the exchange in order.
+    pub async fn stop(self) {
+        self.ended.cancel();
+        for task in self.tasks {
+            drop(task.await);
+        }
+        let running = self.running;
+        drop(tokio::task::spawn_blocking(move || running.close()).await);
+    }
+}
+
+fn trust_settings(config: &Config, broker: &Broker) -> TrustSettings {
+    let exchange: ExchangeName =
+        broker.exchange().parse().expect("invariant: the exchange opened under this name");
+    TrustSettings {
+        exchange,
+        cert: config.tls.certificate.clone(),
+        key: config.tls.key.clone(),
+        client_ca: config.tls.client_ca.clone(),
+        crls: config.tls.crls.clone(),
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+fn local(socket: &TcpListener, address: SocketAddr) -> Result<SocketAddr, StartError> {
+    socket.local_addr().map_err(|source| StartError::Listen { address, source })
+}
+
+/// Takes up changed certificates and revocation lists; a bad set is refused and the
+/// old one kept.
+async fn watch_files(trust: Arc<Trust>, ended: CancellationToken) {
+    let mut tick = tokio::time::interval(limits::TRUST_CHECK_INTERVAL);
+    loop {
+        tokio::select! {
+            () = ended.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        let trust = Arc::clone(&trust);
+        let looked = tokio::task::spawn_blocking(move || {
+            if trust.changed_on_disk() { trust.reload() } else { Ok(Changed::Nothing) }
+        });
+        match looked.await {
+            Ok(Ok(Changed::Replaced { generation })) => {
+                tracing::info!(generation, "certificates and revocation lists reloaded");
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the new certificates are refused; the old ones stay");
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Opens what came: checks the signature, the seal, the proof, and gives the
+//! document back field for field as it was sent.
+//!
+//! Trusts the exchange with nothing: the signing key must be one that the client's
+//! own fold of the directory has, and the entry must be proved to be in the ledger.
+//!
+//! Knows: crypto, domain, directory, ledger, proto.
+
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::folder::SystemFolder;
+use crate::{
+    crypto::{
+        seal::{self, ContentKey, OpenError, SealContext, SealingKeyPair},
+        sign::{STATEMENT_TYPE, verify_dsse},
+    },
+    directory::{self, Directory},
+    domain::{
+        document::{Body, StatementFields, reassemble},
+        ids::InboxId,
+    },
+    ledger::{leaf, tlog_proof::TlogProof},
+    proto::{self, Concern, Incoming, Signature, Statement, Wrap, statement::Act},
+};
+
+/// Why what came is not what it says it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Suspect {
+    /// The key that signed is not one of the directory's, or not the sender's.
+    #[error("it is signed with a key that the directory does not have for its sender")]
+    Key,
+    /// The signature does not fit.
+    #[error("its signature does not fit")]
+    Signature,
+    /// Leaf, facts or proof do not fit together.
+    #[error("its entry is not proved to be in the ledger: {0}")]
+    Proof(String),
+    /// The statement cannot be read or answers for something else.
+    #[error("its statement cannot be read: {0}")]
+    Statement(&'static str),
+    /// None of our keys opens the body.
+    #[error("its body cannot be opened: {0}")]
+    Body(OpenError),
+    /// No wrap for our inbox came with it.
+    #[error("it brought no wrap for our inbox")]
+    NoWrap,
+}
+
+/// A statement that came and is what it says it is.
+pub struct Opened {
+    /// What is said.
+    pub statement: Statement,
+    /// The opened body; `None` if the statement has none.
+    pub body: Option<Body>,
+    /// The content key, to pass the body on with; and the digest it belongs to.
+    pub key: Option<(ContentKey, Vec<u8>)>,
+}
+
+/// Checks and opens an incoming statement.
+///
+/// # Errors
+/// [`Suspect`]: do not store it as if it were whole.
+pub fn open(
+    folder: &SystemFolder,
+    directory: &Directory,
+    incoming: &Incoming,
+) -> Result<Opened, Suspect> {
+    check_proof(folder, incoming)?;
+    let statement = signed(directory, &incoming.statement, incoming.signature.as_ref())?;
+    let inbox: InboxId = incoming.inbox.parse().map_err(|_| Suspect::Statement("no such inbox"))?;
+    let (Some(seal), Some(body)) = (&statement.seal, &incoming.body) else {
+        return Ok(Opened { statement, body: None, key: None });
+    };
+    if body.ciphertext.is_empty() {
+        return Ok(Opened { statement, body: None, key: None });
+    }
+    let keys = folder.sealing.get(&inbox).ok_or(Suspect::NoWrap)?;
+    let commitment: [u8; 32] =
+        seal.key_commitment.as_slice().try_into().map_err(|_| Suspect::Statement("no commitment"))?;
+    let key = content_key(directory, incoming, &statement, &inbox, keys, &commitment)?;
+    let nonce: [u8; 12] =
+        body.nonce.as_slice().try_into().map_err(|_| Suspect::Statement("no nonce"))?;
+    if seal::body_digest(&nonce, &body.ciphertext)[..] != seal.body_sha256 {
+        return Err(Suspect::Body(OpenError::BodyAltered));
+    }
+    let sealed =
+        seal::SealedBody { nonce: &nonce, ciphertext: &body.ciphertext, key_commitment: &commitment };
+    let plain: Zeroizing<Vec<u8>> = seal::open_body(&sealed, &key).map_err(Suspect::Body)?;
+    let opened = Body::parse(&plain).map_err(|_| Suspect::Statement("its body is no JSON object"))?;
+    let digest = seal.body_sha256.clone();
+    Ok(Opened { statement, body: Some(opened), key: Some((key, digest)) })
+}
+
+/// The content key, from the statement's own wrap or from one that a redirection or
+/// resealing brought.
+fn content_key(
+    directory: &Directory,
+    incoming: &Incoming,
+    statement: &Statement,
+    inbox: &InboxId,
+    keys: &SealingKeyPair,
+    commitment: &[u8; 32],
+) -> Result<ContentKey, Suspect> {
+    let mut last = Suspect::NoWrap;
+    let own = incoming.body.iter().flat_map(|body| &body.wraps).map(|wrap| (wrap, statement.clone()));
+    let rewraps = incoming.rewraps.iter().rev().filter_map(|rewrap| {
+        let by = signed(directory, &rewrap.statement, rewrap.signature.as_ref()).ok()?;
+        Some(rewrap.wraps.iter().map(move |wrap| (wrap, by.clone())))
+    });
+    for (wrap, by) in own.chain(rewraps.flatten()) {
+        match unwrap(wrap, &by, inbox, keys, commitment) {
+            Ok(key) => return Ok(key),
+            Err(error) => last = Suspect::Body(error),
+        }
+    }
+    Err(last)
+}
+
+fn unwrap(
+    wrap: &Wrap,
+    by: &Statement,
+    inbox: &InboxId,
+    keys: &SealingKeyPair,
+    commitment: &[u8; 32],
+) -> Result<ContentKey, OpenError> {
+    let key_id = directory::key_id(&wrap.key_id).map_err(|_| OpenError::Malformed)?;
+    let sealed = seal::Wrap { key_id, enc: wrap.enc.clone(), wrapped: wrap.wrapped.clone() };
+    let digests = by.seal.as_ref().map_or(&[][..], |seal| &seal.wraps);
+    let digest = seal::wrap_digest(&sealed);
+    if !digests.iter().any(|signed| signed.inbox == wrap.inbox && signed.sha256 == digest) {
+        return Err(OpenError::WrapAltered);
+    }
+    let context =
+        SealContext { exchange: &by.exchange, sender: &by.from, request_id: &by.request_id };
+    seal::unwrap_key(commitment, &sealed, keys, &context, inbox.agency().as_str())
+}
+
+/// The statement, if a key that the directory has for its system signed it.
+fn signed(
+    directory: &Directory,
+    bytes: &[u8],
+    signature: Option<&Signature>,
+) -> Result<Statement, Suspect> {
+    let statement: Statement =
+        proto::decode(bytes).map_err(|_| Suspect::Statement("not a statement"))?;
+    let signature = signature.ok_or(Suspect::Signature)?;
+    let id = directory::key_id(&signature.key_id).map_err(|_| Suspect::Key)?;
+    let known = directory.key(&id).ok_or(Suspect::Key)?;
+    if known.record.agency != statement.from || known.record.system != statement.system {
+        return Err(Suspect::Key);
+    }
+    let raw = signature.signature.as_slice().try_into().map_err(|_| Suspect::Signature)?;
+    verify_dsse(&known.public, STATEMENT_TYPE, bytes, raw).map_err(|_| Suspect::Signature)?;
+    Ok(statement)
+}
+
+/// The leaf must be in the ledger, and commit to the facts that came with it.
+fn check_proof(folder: &SystemFolder, incoming: &Incoming) -> Result<(), Suspect> {
+    let fail = |reason: &dyn ToString| Suspect::Proof(reason.to_string());
+    let proof = TlogProof::parse(&incoming.tlog_proof).map_err(|error| fail(&error))?;
+    let vkeys = [folder.vkey.clone()];
+    let (index, _) = proof.verify(&incoming.leaf, &vkeys).map_err(|error| fail(&error))?;
+    if index != incoming.entry {
+        return Err(fail(&"it proves another entry"));
+    }
+    let leaf = leaf::Leaf::decode(&incoming.leaf).map_err(|error| fail(&error))?;
+    let opening: [u8; 32] =
+        incoming.facts_opening.as_slice().try_into().map_err(|_| fail(&"no opening"))?;
+    match leaf::opens(&leaf.facts, &incoming.facts, &opening) {
+        true => Ok(()),
+        false => Err(fail(&"the facts are not those the leaf commits to")),
+    }
+}
+
+/// The concern document as its sender wrote it.
+pub fn document(statement: &Statement, concern: &Concern, body: &Body) -> Option<Value> {
+    let said = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let fields = StatementFields {
+        kind: said(&concern.kind),
+        reference: concern.reference.clone(),
+        from: statement.from.parse().ok()?,
+        to: statement.to.clone(),
+        reply_to: statement.reply_to.parse().ok(),
+        urgency: said(&concern.urgency),
+        class: said(&concern.class),
+        agreement: concern.agreement.parse().ok(),
+        lawful_basis: said(&concern.lawful_basis),
+        created_at: said(&statement.created_at),
+        occurred_at: said(&concern.occurred_at),
+        exercise: statement.exercise,
+    };
+    Some(reassemble(&fields, body))
+}
+
+/// What a receiving system writes for one incoming statement: one JSON object.
+pub fn written(incoming: &Incoming, opened: &Opened) -> Value {
+    let statement = &opened.statement;
+    let mut line = Map::new();
+    let mut put = |name: &str, value: Value| drop(line.insert(name.to_owned(), value));
+    put("entry", incoming.entry.into());
+    put("inbox", incoming.inbox.as_str().into());
+    put("from", statement.from.as_str().into());
+    put("flags", statement.flags.clone().into());
+    match &statement.act {
+        Some(Act::Concern(concern)) => {
+            put("type", "concern".into());
+            put("accepted_at", crate::clock::Moment(incoming.accepted_at).rfc3339().into());
+            let body = opened.body.as_ref();
+            put("document", body.and_then(|body| document(statement, concern, body)).into());
+        }
+        act => {
+            put("type", kind(act.as_ref()).into());
+            put("answers", statement.answers.into());
+            put("about", statement.inbox.as_str().into());
+            let body = opened.body.as_ref().map(|body| Value::Object(body.as_map().clone()));
+            put("body", body.into());
+        }
+    }
+    Value::Object(line)
+}
+
+fn kind(act: Option<&Act>) -> &'static str {
+    match act {
+        Some(Act::Feedback(_)) => "feedback",
+        Some(Act::Withdrawal(_)) => "withdrawal",
+        Some(Act::Resealed(_)) => "resealed",
+        _ => "statement",
+    }
+}
