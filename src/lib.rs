@@ -12,6 +12,7 @@
 //! - [`directory`], [`policy`], [`identity`]: who is who, who may, who is speaking.
 //! - [`broker`]: takes, commits, delivers, answers.
 //! - [`wire`], [`listener`], [`console`]: gRPC, TLS connections, operators' pages.
+//! - [`audit`]: mirrors, and checks without trust.
 //! - [`server`], [`config`], [`telemetry`], [`cli`]: put together, for people.
 
 #![forbid(unsafe_code)]
@@ -19,7 +20,9 @@
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod audit;
 pub mod broker;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod console;

@@ -55,7 +55,7 @@ impl Broker {
             ..Facts::default()
         };
         facts.set_type(EntryType::Query);
-        self.commit(Work::Note { facts, detail: question }).await.map(entry_of)
+        self.commit(Work::Note { facts: Box::new(facts), detail: question }).await.map(entry_of)
     }
 
     /// Applies a change of the directory.

@@ -32,7 +32,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Moment},
     crypto::tag::ExchangeSecret,
     directory::Directory,
     domain::refusal::Refusal,
@@ -79,6 +79,14 @@ pub struct Shared {
     clock: Arc<dyn Clock>,
     stopped: AtomicBool,
     counts: Counts,
+}
+
+impl Shared {
+    /// Now, but never before the ledger's last entry: a clock that is set back turns
+    /// neither entry times back nor the keys and agreements judged by them.
+    fn now(&self) -> Moment {
+        self.clock.now().max(Moment(self.tree.head().time))
+    }
 }
 
 /// What is counted, not recorded.
@@ -136,9 +144,9 @@ impl Broker {
         &self.shared.counts
     }
 
-    /// Now.
-    pub fn now(&self) -> crate::clock::Moment {
-        self.shared.clock.now()
+    /// Now, as the ledger counts it.
+    pub fn now(&self) -> Moment {
+        self.shared.now()
     }
 
     /// Whether it can still take statements.

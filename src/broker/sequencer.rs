@@ -31,6 +31,7 @@ use super::{
     tree::Head,
 };
 use crate::{
+    clock::Moment,
     crypto::sign::SigningKey,
     directory::{self, Directory},
     domain::{ids::InboxId, refusal::Refusal},
@@ -54,7 +55,7 @@ pub(super) enum Work {
     /// A change of the directory, by this agency.
     Change { by: String, change: SignedChange },
     /// A record of the exchange's own: a refusal, a look, a recovery.
-    Note { facts: Facts, detail: Vec<u8> },
+    Note { facts: Box<Facts>, detail: Vec<u8> },
 }
 
 /// Work and who waits for it.
@@ -187,7 +188,10 @@ impl Sequencer {
             checkpoint: &sealed.checkpoint,
         };
         let mut changes = overlay.into_changes();
+        let shared = Arc::clone(&self.shared);
+        let mut moving = None;
         let outcome = self.store.commit(&batch, |entries, trailer| {
+            moving = Some(shared.tree.moving());
             place(&mut changes, first, entries, trailer, &sealed.full);
             (changes, watermark)
         });
@@ -204,12 +208,13 @@ impl Sequencer {
                 return Err(error);
             }
         };
-        let shared = &self.shared;
         shared.counts.batches.fetch_add(1, Ordering::Relaxed);
         shared.counts.entries.fetch_add(committed.len() as u64, Ordering::Relaxed);
         shared.directory.store(directory);
         let checkpoint = sealed.checkpoint.clone();
-        shared.tree.publish(Arc::new(Head { growth: sealed.growth, checkpoint, time }));
+        if let Some(moving) = moving {
+            moving.publish(Arc::new(Head { growth: sealed.growth, checkpoint, time }));
+        }
         let batch = Arc::new(DurableBatch {
             records,
             extension: sealed.extension,
@@ -271,7 +276,7 @@ impl<'a> Draft<'a> {
         match work {
             Work::Statement(permitted) => self.statement(*permitted),
             Work::Change { by, change } => self.change(&by, change),
-            Work::Note { facts, detail } => self.note(facts, detail),
+            Work::Note { facts, detail } => self.append(&facts, detail),
         }
     }
 
@@ -319,7 +324,7 @@ impl<'a> Draft<'a> {
             return Ok(permitted);
         }
         let (authenticated, _) = permitted.into_parts();
-        policy::permit(&self.directory, authenticated, self.shared.clock.now())
+        policy::permit(&self.directory, authenticated, Moment(self.time))
     }
 
     /// The gapless numbers of the sender and of each inbox addressed.
@@ -335,7 +340,7 @@ impl<'a> Draft<'a> {
     }
 
     fn change(&mut self, by: &str, signed: SignedChange) -> Verdict {
-        let judged = self.directory.judge(&signed, self.shared.clock.now());
+        let judged = self.directory.judge(&signed, Moment(self.time));
         let change = match judged.and_then(|change| self.nothing_open(change)) {
             Ok(change) => change,
             Err(refusal) => return self.refuse(by.to_owned(), refusal, &[]),
@@ -363,10 +368,6 @@ impl<'a> Draft<'a> {
             Some(open) if inbox.retired => Err(Refusal::InboxHasOpenDeliveries { inbox: id, open }),
             _ => Ok(change),
         }
-    }
-
-    fn note(&mut self, facts: Facts, detail: Vec<u8>) -> Verdict {
-        self.append(&facts, detail)
     }
 
     /// The refusal's own record, unless an identical one is recorded already.

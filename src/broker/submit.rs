@@ -92,7 +92,7 @@ impl Broker {
         if crate::store::View::value(&self.shared.index, &recorded).is_some() {
             return refusal.into();
         }
-        match self.commit(Work::Note { facts, detail: Vec::new() }).await {
+        match self.commit(Work::Note { facts: Box::new(facts), detail: Vec::new() }).await {
             Ok(_) => refusal.into(),
             Err(error) => error,
         }
@@ -108,7 +108,7 @@ impl Broker {
         let judged = match shared.repeat_of(&authenticated, &key) {
             Some(Ok(known)) => Ok(Judged::Known(known.receipt)),
             Some(Err(error)) => Err(error),
-            None => policy::permit(&directory, authenticated, shared.clock.now())
+            None => policy::permit(&directory, authenticated, shared.now())
                 .map(|permitted| Judged::New(Box::new(permitted)))
                 .map_err(Error::from),
         };

@@ -5,7 +5,7 @@
 //!
 //! Holds: I4. Knows: ledger, store.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, RwLock, RwLockWriteGuard};
 
 use super::records;
 use crate::{
@@ -34,6 +34,16 @@ pub struct Head {
 pub struct Tree {
     head: RwLock<Arc<Head>>,
     index: Index,
+}
+
+/// The tree while the index moves to its next head.
+pub(super) struct Moving<'a>(RwLockWriteGuard<'a, Arc<Head>>);
+
+impl Moving<'_> {
+    /// Publishes a head that is durable and in the index.
+    pub(super) fn publish(mut self, head: Arc<Head>) {
+        *self.0 = head;
+    }
 }
 
 /// One head with the index behind it.
@@ -70,9 +80,10 @@ impl Tree {
         Arc::clone(&self.head.read().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
-    /// Publishes a head that is durable.
-    pub(super) fn publish(&self, head: Arc<Head>) {
-        *self.head.write().unwrap_or_else(std::sync::PoisonError::into_inner) = head;
+    /// Keeps readers of the head waiting while the index moves, so that nobody finds
+    /// in the index what the tree cannot prove yet.
+    pub(super) fn moving(&self) -> Moving<'_> {
+        Moving(self.head.write().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     /// Proves that an entry is in the tree of `size`.

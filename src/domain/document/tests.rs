@@ -91,9 +91,9 @@ fn code_fields_are_taken_at_their_bounds() {
 }
 
 #[test]
-fn recipients_collapse_in_order_and_keep_what_is_no_inbox() {
+fn recipients_are_kept_as_written_repeats_and_all() {
     let document = parse(r#"{"from":"gp","reference":"r","to":["b/x","a/x","b/x","","no inbox"]}"#);
-    assert_eq!(document.fields.to, ["b/x", "a/x", "", "no inbox"]);
+    assert_eq!(document.fields.to, ["b/x", "a/x", "b/x", "", "no inbox"]);
 }
 
 #[test]

@@ -165,7 +165,9 @@ impl<'a> Composer<'a> {
         let context = self.context(&request_id);
         let wraps: Vec<Wrap> = holders
             .iter()
-            .map(|holder| wire_wrap(holder, seal::wrap_key(key, &context, &holder.context, &holder.key)))
+            .map(|holder| {
+                wire_wrap(holder, seal::wrap_key(key, &context, &holder.context, &holder.key))
+            })
             .collect();
         let statement = Statement {
             request_id: request_id.to_vec(),

@@ -20,9 +20,7 @@ use crate::{
     domain::ids::RoleName,
     identity::{self, DevelopmentCa, Validity},
     ledger::note::Vkey,
-    proto::{
-        self, DirectoryChange, SealingKey, Signature, SignedChange, directory_change::Change,
-    },
+    proto::{self, DirectoryChange, SealingKey, Signature, SignedChange, directory_change::Change},
 };
 
 /// Why a folder could not be made.

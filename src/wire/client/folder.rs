@@ -143,8 +143,10 @@ fn sealing_keys(
         Err(source) => return Err(FolderError::File { path: folder, source }),
     };
     for entry in entries {
-        let file = entry.map_err(|source| FolderError::File { path: folder.clone(), source })?.path();
-        let Some(role) = file.file_name().and_then(|name| name.to_str()?.strip_suffix(".key")) else {
+        let file =
+            entry.map_err(|source| FolderError::File { path: folder.clone(), source })?.path();
+        let Some(role) = file.file_name().and_then(|name| name.to_str()?.strip_suffix(".key"))
+        else {
             continue;
         };
         let role = role.parse().map_err(|error| content(&file, error))?;
@@ -154,7 +156,8 @@ fn sealing_keys(
 }
 
 fn text(path: &Path) -> Result<String, FolderError> {
-    fs::read_to_string(path).map_err(|source| FolderError::File { path: path.to_path_buf(), source })
+    fs::read_to_string(path)
+        .map_err(|source| FolderError::File { path: path.to_path_buf(), source })
 }
 
 fn content(path: &Path, reason: impl ToString) -> FolderError {

@@ -82,6 +82,9 @@ impl From<Status> for ClientError {
     }
 }
 
+/// The audit service of a connected client.
+pub type AuditClient = AuditServiceClient<Channel>;
+
 /// One system of an agency, connected.
 #[derive(Clone)]
 pub struct Client {
@@ -100,8 +103,8 @@ impl Client {
         let unusable = |reason: &dyn ToString| {
             ClientError::Again(format!("{}: {}", settings.server, reason.to_string()))
         };
-        let name = ServerName::try_from(settings.server_name.clone())
-            .map_err(|error| unusable(&error))?;
+        let name =
+            ServerName::try_from(settings.server_name.clone()).map_err(|error| unusable(&error))?;
         let config =
             tls::client_config(&folder.ca(), &folder.certificate(), &folder.certificate_key())?;
         let connector = TlsConnector::new(config).expecting(name);
@@ -229,7 +232,11 @@ impl Client {
     pub async fn apply(&self, signed: SignedChange) -> Result<u64, ClientError> {
         let SignedChange { change, signatures } = signed;
         let request = ApplyRequest { change, signatures };
-        Ok(DirectoryServiceClient::new(self.channel.clone()).apply(request).await?.into_inner().entry)
+        Ok(DirectoryServiceClient::new(self.channel.clone())
+            .apply(request)
+            .await?
+            .into_inner()
+            .entry)
     }
 
     /// The exchange service, for calls that have no method of their own here.
@@ -246,7 +253,7 @@ impl Client {
     }
 
     /// The audit service.
-    pub fn audit(&self) -> AuditServiceClient<Channel> {
+    pub fn audit(&self) -> AuditClient {
         AuditServiceClient::new(self.channel.clone())
             .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
     }

@@ -76,18 +76,25 @@ pub fn open(
         return Ok(Opened { statement, body: None, key: None });
     }
     let keys = folder.sealing.get(&inbox).ok_or(Suspect::NoWrap)?;
-    let commitment: [u8; 32] =
-        seal.key_commitment.as_slice().try_into().map_err(|_| Suspect::Statement("no commitment"))?;
+    let commitment: [u8; 32] = seal
+        .key_commitment
+        .as_slice()
+        .try_into()
+        .map_err(|_| Suspect::Statement("no commitment"))?;
     let key = content_key(directory, incoming, &statement, &inbox, keys, &commitment)?;
     let nonce: [u8; 12] =
         body.nonce.as_slice().try_into().map_err(|_| Suspect::Statement("no nonce"))?;
     if seal::body_digest(&nonce, &body.ciphertext)[..] != seal.body_sha256 {
         return Err(Suspect::Body(OpenError::BodyAltered));
     }
-    let sealed =
-        seal::SealedBody { nonce: &nonce, ciphertext: &body.ciphertext, key_commitment: &commitment };
+    let sealed = seal::SealedBody {
+        nonce: &nonce,
+        ciphertext: &body.ciphertext,
+        key_commitment: &commitment,
+    };
     let plain: Zeroizing<Vec<u8>> = seal::open_body(&sealed, &key).map_err(Suspect::Body)?;
-    let opened = Body::parse(&plain).map_err(|_| Suspect::Statement("its body is no JSON object"))?;
+    let opened =
+        Body::parse(&plain).map_err(|_| Suspect::Statement("its body is no JSON object"))?;
     let digest = seal.body_sha256.clone();
     Ok(Opened { statement, body: Some(opened), key: Some((key, digest)) })
 }
@@ -103,7 +110,8 @@ fn content_key(
     commitment: &[u8; 32],
 ) -> Result<ContentKey, Suspect> {
     let mut last = Suspect::NoWrap;
-    let own = incoming.body.iter().flat_map(|body| &body.wraps).map(|wrap| (wrap, statement.clone()));
+    let own =
+        incoming.body.iter().flat_map(|body| &body.wraps).map(|wrap| (wrap, statement.clone()));
     let rewraps = incoming.rewraps.iter().rev().filter_map(|rewrap| {
         let by = signed(directory, &rewrap.statement, rewrap.signature.as_ref()).ok()?;
         Some(rewrap.wraps.iter().map(move |wrap| (wrap, by.clone())))

@@ -129,7 +129,8 @@ impl Outbox {
         let mut kept = Vec::new();
         for entry in fs::read_dir(&self.outbox)? {
             let path = entry?.path();
-            let Some(id) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".envelope"))
+            let Some(id) =
+                path.file_name().and_then(|name| name.to_str()?.strip_suffix(".envelope"))
             else {
                 continue;
             };
@@ -154,7 +155,12 @@ impl Outbox {
 ///
 /// # Errors
 /// What the file system says.
-pub fn write_receipt(folder: &Path, name: &str, envelope: &[u8], receipt: &Receipt) -> io::Result<()> {
+pub fn write_receipt(
+    folder: &Path,
+    name: &str,
+    envelope: &[u8],
+    receipt: &Receipt,
+) -> io::Result<()> {
     let base64 = |bytes: &[u8]| STANDARD.encode(bytes);
     let opening = serde_json::json!({
         "entry": receipt.entry,

@@ -169,7 +169,8 @@ impl Services {
         question: &impl Message,
     ) -> Result<(), Status> {
         if purpose.trim().is_empty() || purpose.len() > limits::CODE_BYTES_MAX {
-            let rule = "must say why you ask, as a code of at most 64 bytes such as learning_review";
+            let rule =
+                "must say why you ask, as a code of at most 64 bytes such as learning_review";
             let refusal = Refusal::FieldInvalid { field: "purpose", rule };
             return Err(failed(self.broker.refuse(peer, refusal, Vec::new()).await));
         }

@@ -66,9 +66,10 @@ impl DirectoryService for Services {
         let mut response = ResolveRecipientsResponse::default();
         let mut to: Vec<InboxId> = Vec::new();
         for name in &request.to {
-            let known = name.parse::<InboxId>().ok().filter(|inbox| {
-                directory.inbox(inbox).is_some_and(|known| !known.retired)
-            });
+            let known = name
+                .parse::<InboxId>()
+                .ok()
+                .filter(|inbox| directory.inbox(inbox).is_some_and(|known| !known.retired));
             match known {
                 Some(inbox) if to.contains(&inbox) => {}
                 Some(inbox) => to.push(inbox),
@@ -78,7 +79,8 @@ impl DirectoryService for Services {
         let named = to.iter().filter_map(|inbox| recipient_key(&directory, inbox, now, false));
         response.keys.extend(named);
         let stand_ins = directory.stand_ins(&to);
-        let deputies = stand_ins.iter().filter_map(|inbox| recipient_key(&directory, inbox, now, true));
+        let deputies =
+            stand_ins.iter().filter_map(|inbox| recipient_key(&directory, inbox, now, true));
         response.keys.extend(deputies);
         response.keys.extend(review_key(&directory, &request.agreement));
         Ok(Response::new(response))

@@ -161,8 +161,13 @@ impl Services {
             all || delivery.holder.agency().as_str() == agency
                 || delivery.addressed.agency().as_str() == agency
         };
-        let visible: Vec<_> =
-            self.broker.deliveries(entry).iter().filter(|record| own(record)).map(ask::delivery).collect();
+        let visible: Vec<_> = self
+            .broker
+            .deliveries(entry)
+            .iter()
+            .filter(|record| own(record))
+            .map(ask::delivery)
+            .collect();
         (all || !visible.is_empty()).then_some(visible)
     }
 }
@@ -213,5 +218,7 @@ fn place(token: &str) -> Result<Option<(InboxId, u64)>, Status> {
         Some((inbox, u64::from_be_bytes(*entry)))
     };
     let rule = "must be the next_page_token of an earlier answer";
-    read().map(Some).ok_or_else(|| status::refusal(Refusal::FieldInvalid { field: "page_token", rule }))
+    read()
+        .map(Some)
+        .ok_or_else(|| status::refusal(Refusal::FieldInvalid { field: "page_token", rule }))
 }

@@ -21,8 +21,7 @@ use crate::{
     proto::{
         self, audit_service_server::AuditServiceServer,
         directory_service_server::DirectoryServiceServer,
-        exchange_service_server::ExchangeServiceServer,
-        status_service_server::StatusServiceServer,
+        exchange_service_server::ExchangeServiceServer, status_service_server::StatusServiceServer,
     },
 };
 
@@ -56,7 +55,10 @@ impl Services {
     ///
     /// # Errors
     /// If the compiled descriptors cannot be read.
-    pub async fn routes(&self, reflection: bool) -> Result<Routes, tonic_reflection::server::Error> {
+    pub async fn routes(
+        &self,
+        reflection: bool,
+    ) -> Result<Routes, tonic_reflection::server::Error> {
         let (reporter, health) = tonic_health::server::health_reporter();
         reporter.set_serving::<ExchangeServiceServer<Self>>().await;
         reporter.set_serving::<StatusServiceServer<Self>>().await;

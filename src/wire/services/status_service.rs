@@ -58,11 +58,14 @@ impl StatusService for Services {
             let mut counts = std::collections::BTreeMap::<i32, u64>::new();
             for (_, record) in self.broker.open_deliveries(None) {
                 if record.sender == agency || record.delivery.holder.agency().as_str() == agency {
-                    *counts.entry(ask::delivery_state(record.delivery.state).into()).or_default() += 1;
+                    *counts
+                        .entry(ask::delivery_state(record.delivery.state).into())
+                        .or_default() += 1;
                 }
             }
             let open = counts.values().sum();
-            let states = counts.into_iter().map(|(state, count)| StateCount { state, count }).collect();
+            let states =
+                counts.into_iter().map(|(state, count)| StateCount { state, count }).collect();
             summary = GetSummaryResponse { open, states, size: summary.size, ..Default::default() };
         }
         Ok(Response::new(summary))

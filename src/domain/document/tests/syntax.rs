@@ -145,8 +145,15 @@ fn reference_and_recipients_are_taken_at_their_bounds_and_refused_one_past() {
         )
         .map_err(|malformed| malformed.fault)
     };
-    assert_eq!(to(RECIPIENTS_MAX).unwrap().fields.to.len(), RECIPIENTS_MAX);
+    assert_eq!(to(RECIPIENTS_MAX).unwrap().fields.to.len(), 2 * RECIPIENTS_MAX);
     assert_eq!(to(RECIPIENTS_MAX + 1), Err(Fault::TooManyRecipients));
+    let written = |count: usize| {
+        let to = vec!["a/duty"; count];
+        Document::parse(json!({"from": "gp", "reference": "r", "to": to}).to_string().as_bytes())
+            .map_err(|malformed| malformed.fault)
+    };
+    assert!(written(TO_WRITTEN_MAX).is_ok());
+    assert_eq!(written(TO_WRITTEN_MAX + 1), Err(Fault::TooManyRecipients));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! Knows: everything.
 
+pub mod founding;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -66,6 +68,19 @@ impl Server {
     /// # Errors
     /// [`StartError`]; nothing is served then.
     pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let socket = bind(config.listen).await?;
+        Self::start_on(config, clock, socket).await
+    }
+
+    /// The same on a socket that listens already, whatever address the settings name.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_on(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        socket: TcpListener,
+    ) -> Result<Self, StartError> {
         let folder = DataFolder::at(&config.data);
         let opening = Arc::clone(&clock);
         let running = tokio::task::spawn_blocking(move || recovery::open(&folder, opening))
@@ -76,9 +91,7 @@ impl Server {
         let trust = Arc::new(Trust::load(trust_settings(config, &broker))?);
         let counters = Arc::new(Counters::default());
         let ended = CancellationToken::new();
-        let routes =
-            Services::new(broker.clone(), ended.clone()).routes(config.reflection).await?;
-        let socket = bind(config.listen).await?;
+        let routes = Services::new(broker.clone(), ended.clone()).routes(config.reflection).await?;
         let address = local(&socket, config.listen)?;
         let listener = Listener {
             trust: Arc::clone(&trust),
@@ -86,14 +99,14 @@ impl Server {
             counters: Arc::clone(&counters),
             clock: Arc::clone(&clock),
         };
-        let mut tasks =
-            vec![tokio::spawn(listener.serve(socket, routes.prepare(), ended.clone()))];
+        let mut tasks = vec![tokio::spawn(listener.serve(socket, routes.prepare(), ended.clone()))];
         tasks.push(tokio::spawn(watch_files(Arc::clone(&trust), ended.clone())));
         let mut metrics = None;
         if let Some(wanted) = config.metrics {
             let socket = bind(wanted).await?;
             metrics = Some(local(&socket, wanted)?);
-            let console = Console { broker, connections: counters, trust: Arc::clone(&trust), clock };
+            let console =
+                Console { broker, connections: counters, trust: Arc::clone(&trust), clock };
             tasks.push(tokio::spawn(console.serve(socket, ended.clone())));
         }
         tracing::info!(%address, "serving");

@@ -1,0 +1,197 @@
+//! Brings an index up to a journal: every entry folded, every batch's root checked on
+//! the way.
+//!
+//! Holds: I4, I5. Knows: store, ledger, proto.
+
+use super::OpenError;
+use crate::{
+    broker::{
+        projection,
+        records::{self, Place},
+        tree::Head,
+    },
+    ledger::{
+        self,
+        growth::{FullTile, Growth},
+        leaf::Leaf,
+        merkle::{Hash, leaf_hash},
+        tiles::{TileSource, decode_tile, encode_tile, tile_from_below},
+    },
+    proto::{self, Facts},
+    store::{
+        Index, JournalReader, Location, Overlay, View, Watermark,
+        journal::{Scanned, Stored, Trailer},
+    },
+};
+
+/// Entries folded into the index at once while it is rebuilt.
+const REBUILD_ENTRIES: usize = 4_096;
+
+/// An entry as the journal has it, found through the index.
+pub(super) fn stored_at(
+    index: &Index,
+    reader: &JournalReader,
+    entry: u64,
+) -> Result<Stored, OpenError> {
+    let place: Place = records::unpack(index, &records::place_key(entry)).ok_or_else(|| {
+        OpenError::Diverged { entry, reason: "it has no place in the index".into() }
+    })?;
+    Ok(reader.read(place.entry())?)
+}
+
+/// The head of a ledger without entries.
+pub(super) fn empty_head() -> Head {
+    Head { growth: Growth::new(), checkpoint: Vec::new(), time: 0 }
+}
+
+/// Brings an index up to a journal.
+pub(super) struct Fold<'a> {
+    pub(super) index: &'a Index,
+    pub(super) reader: &'a JournalReader,
+    pub(super) ledger: [u8; 16],
+}
+
+/// Entries folded but not yet applied.
+struct Pending<'a> {
+    overlay: Overlay<'a>,
+    places: Vec<(u64, Location)>,
+    full: Vec<FullTile>,
+    entries: usize,
+}
+
+impl<'a> Fold<'a> {
+    /// Folds from a head up to `size`, checking every batch's root on the way.
+    pub(super) fn follow(
+        &self,
+        mut head: Head,
+        size: u64,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Head, OpenError> {
+        let mut pending = self.pending();
+        for scanned in self.reader.scan(head.growth.size(), size) {
+            match scanned? {
+                Scanned::Entry { index, location, record } => {
+                    self.entry(index, location, &record, &mut head, &mut pending)?;
+                }
+                Scanned::Batch { trailer, location } => {
+                    self.batch(trailer, location, &mut head, &mut pending)?;
+                    if pending.entries >= REBUILD_ENTRIES {
+                        self.apply(&head, std::mem::replace(&mut pending, self.pending()))?;
+                        progress(head.growth.size(), size);
+                    }
+                }
+            }
+        }
+        if pending.entries > 0 {
+            self.apply(&head, pending)?;
+        }
+        progress(head.growth.size(), size);
+        match head.growth.size() == size {
+            true => Ok(head),
+            false => Err(OpenError::Diverged {
+                entry: head.growth.size(),
+                reason: format!("the journal should hold {size} entries"),
+            }),
+        }
+    }
+
+    fn pending(&self) -> Pending<'a> {
+        let overlay = Overlay::over(self.index);
+        Pending { overlay, places: Vec::new(), full: Vec::new(), entries: 0 }
+    }
+
+    fn entry(
+        &self,
+        entry: u64,
+        location: Location,
+        record: &Stored,
+        head: &mut Head,
+        pending: &mut Pending<'a>,
+    ) -> Result<(), OpenError> {
+        let diverged = |reason: String| OpenError::Diverged { entry, reason };
+        if entry != head.growth.size() {
+            return Err(diverged(format!("expected entry {}", head.growth.size())));
+        }
+        let leaf = Leaf::decode(&record.leaf).map_err(|error| diverged(error.to_string()))?;
+        if !ledger::leaf::opens(&leaf.facts, &record.facts, &record.facts_opening) {
+            return Err(diverged("its facts are not those the leaf commits to".into()));
+        }
+        let facts: Facts =
+            proto::decode(&record.facts).map_err(|error| diverged(error.to_string()))?;
+        projection::apply(&mut pending.overlay, entry, leaf.time_unix_ns, &facts)
+            .map_err(|refusal| diverged(format!("it does not follow: {refusal}")))?;
+        head.growth.push(leaf_hash(&record.leaf), &mut pending.full);
+        head.time = leaf.time_unix_ns;
+        pending.places.push((entry, location));
+        pending.entries += 1;
+        Ok(())
+    }
+
+    fn batch(
+        &self,
+        trailer: Trailer,
+        location: Location,
+        head: &mut Head,
+        pending: &mut Pending<'a>,
+    ) -> Result<(), OpenError> {
+        if *head.growth.root().as_bytes() != trailer.root {
+            let reason = "the tree has another root than the batch says".to_owned();
+            return Err(OpenError::Diverged { entry: head.growth.size(), reason });
+        }
+        for (entry, at) in pending.places.drain(..) {
+            let place = records::pack(&Place::new(at, location));
+            pending.overlay.put(records::place_key(entry), place);
+        }
+        head.checkpoint = trailer.checkpoint;
+        Ok(())
+    }
+
+    fn apply(&self, head: &Head, mut pending: Pending<'a>) -> Result<(), OpenError> {
+        for tile in &pending.full {
+            let key = records::tile_key(tile.level, tile.index);
+            pending.overlay.put(key, encode_tile(&tile.hashes));
+        }
+        let watermark = Watermark {
+            ledger: self.ledger,
+            size: head.growth.size(),
+            root: *head.growth.root().as_bytes(),
+            frontier: head.growth.frontier().to_bytes(),
+            time: head.time,
+        };
+        Ok(self.index.apply(pending.overlay.into_changes(), &watermark)?)
+    }
+
+    /// The head that an index stands at, from its tiles and the last leaves.
+    pub(super) fn head_at(&self, mark: &Watermark) -> Result<Head, OpenError> {
+        let diverged = |reason: String| OpenError::Diverged { entry: mark.size, reason };
+        let growth = Growth::restore(self, mark.size, &Hash::from_bytes(mark.root))
+            .map_err(|error| diverged(error.to_string()))?;
+        let last: Place = records::unpack(self.index, &records::place_key(mark.size - 1))
+            .ok_or_else(|| diverged("its last entry has no place".into()))?;
+        let trailer = self.reader.read_trailer(last.trailer())?;
+        Ok(Head { growth, checkpoint: trailer.checkpoint, time: mark.time })
+    }
+}
+
+impl TileSource for Fold<'_> {
+    type Error = ledger::Error;
+
+    fn tile(&self, level: u8, index: u64, width: u16) -> Result<Vec<Hash>, ledger::Error> {
+        if let Some(bytes) = self.index.value(&records::tile_key(level, index)) {
+            let mut hashes = decode_tile(&bytes, ledger::tiles::TILE_WIDTH)?;
+            hashes.truncate(usize::from(width));
+            return Ok(hashes);
+        }
+        if level > 0 {
+            return tile_from_below(self, level, index, width);
+        }
+        let first = index * u64::from(ledger::tiles::TILE_WIDTH);
+        (first..first + u64::from(width))
+            .map(|entry| {
+                stored_at(self.index, self.reader, entry)
+                    .map(|record| leaf_hash(&record.leaf))
+                    .map_err(|_| ledger::Error::OutOfRange)
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,174 @@
+//! The data folder: what is where, how it is made, how its index is made anew.
+//!
+//! ```text
+//! data/exchange.toml   origin name and ledger id
+//! data/keys/           ledger.key · exchange.secret (mode 0600)
+//! data/journal/        the truth
+//! data/index/          disposable
+//! data/lock            one server at a time
+//! ```
+//!
+//! Knows: store, crypto, ledger, domain.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    OpenError,
+    fold::{Fold, empty_head},
+    vkey,
+};
+use crate::{
+    crypto::{keyfile, sign::SigningKey, tag::ExchangeSecret},
+    domain::ids::ExchangeName,
+    ledger::note::Vkey,
+    store::{Index, Journal, Store, files, journal::Evidence, lock::DataLock},
+};
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// The origin name, such as `cairn.example/ardness`.
+    exchange: String,
+    /// 16 random bytes in hexadecimal, in every file of the journal.
+    ledger: String,
+}
+
+/// The parts of a data folder.
+#[derive(Debug, Clone)]
+pub struct DataFolder(PathBuf);
+
+impl DataFolder {
+    /// The folder at this path.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The journal's folder.
+    pub fn journal(&self) -> PathBuf {
+        self.0.join("journal")
+    }
+
+    /// The index's folder.
+    pub fn index(&self) -> PathBuf {
+        self.0.join("index")
+    }
+
+    /// The exchange's own keys.
+    pub fn keys(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.0.join("exchange.toml")
+    }
+
+    /// Makes a new exchange: its keys and an empty ledger.
+    ///
+    /// # Errors
+    /// [`OpenError::Exists`] if there is one; what the file system or the random
+    /// source says.
+    pub fn create(&self, exchange: &ExchangeName) -> Result<(), OpenError> {
+        if self.settings().exists() {
+            return Err(OpenError::Exists(self.0.clone()));
+        }
+        for folder in [&self.0, &self.keys(), &self.journal()] {
+            if !folder.exists() {
+                fs::create_dir_all(folder.parent().unwrap_or(folder))?;
+                files::create_dir(folder)?;
+            }
+        }
+        let mut ledger = [0; 16];
+        getrandom::fill(&mut ledger).map_err(|error| io::Error::other(error.to_string()))?;
+        keyfile::write_signing_key(&self.keys().join("ledger.key"), &SigningKey::generate()?)?;
+        let secret = ExchangeSecret::generate()?;
+        keyfile::write_exchange_secret(&self.keys().join("exchange.secret"), &secret)?;
+        Journal::create(&self.journal(), ledger)?;
+        let settings = Settings { exchange: exchange.to_string(), ledger: hex(&ledger) };
+        // Last, so that a half-made folder is no exchange.
+        let text = toml::to_string(&settings).map_err(|error| self.unreadable(error))?;
+        Ok(files::write_atomic(&self.settings(), text.as_bytes())?)
+    }
+
+    pub(super) fn read_settings(&self) -> Result<(String, [u8; 16]), OpenError> {
+        let text = match fs::read_to_string(self.settings()) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(OpenError::NoExchange(self.0.clone()));
+            }
+            Err(error) => return Err(self.unreadable(error)),
+        };
+        let settings: Settings = toml::from_str(&text).map_err(|error| self.unreadable(error))?;
+        settings.exchange.parse::<ExchangeName>().map_err(|error| self.unreadable(error))?;
+        let ledger = unhex(&settings.ledger)
+            .ok_or_else(|| self.unreadable("`ledger` must be 32 hexadecimal digits"))?;
+        Ok((settings.exchange, ledger))
+    }
+
+    fn unreadable(&self, reason: impl ToString) -> OpenError {
+        OpenError::Settings { path: self.settings(), reason: reason.to_string() }
+    }
+
+    /// The verifier key of the ledger, from its private key.
+    ///
+    /// # Errors
+    /// If settings or key cannot be read.
+    pub fn vkey(&self) -> Result<Vkey, OpenError> {
+        let (exchange, _) = self.read_settings()?;
+        let key = keyfile::read_signing_key(&self.keys().join("ledger.key"))?;
+        vkey(&exchange, &key)
+    }
+
+    /// Throws the index away and rebuilds it. The exchange must not be running.
+    ///
+    /// # Errors
+    /// As [`open`].
+    pub fn reindex(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Reindexed, OpenError> {
+        let (_, ledger) = self.read_settings()?;
+        let _lock = DataLock::acquire(&self.0)?;
+        let old_hash = Index::open(&self.index()).ok().map(|index| index.content_hash());
+        let evidence = Evidence::default();
+        let (journal, recovery) =
+            Journal::open(&self.journal(), Some(ledger), evidence, "reindex")?;
+        Index::set_aside(&self.index())?;
+        let index = Index::open(&self.index())?;
+        let reader = journal.reader();
+        let head = Fold { index: &index, reader: &reader, ledger }.follow(
+            empty_head(),
+            recovery.size,
+            progress,
+        )?;
+        let new_hash = index.content_hash();
+        Store::new(journal, index).close()?;
+        Ok(Reindexed { size: head.growth.size(), old_hash, new_hash })
+    }
+}
+
+/// What a rebuild found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reindexed {
+    /// Entries folded.
+    pub size: u64,
+    /// The hash of the index before, if it could be opened.
+    pub old_hash: Option<[u8; 32]>,
+    /// The hash of the index now.
+    pub new_hash: [u8; 32],
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<[u8; 16]> {
+    let value = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32)?;
+    Some(value.to_be_bytes())
+}

@@ -1,0 +1,200 @@
+//! The throw-away exchange: made, served on loopback, and its directory loaded over
+//! the directory service, each agency with its own keys and certificate.
+//!
+//! Knows: server, wire::client, identity.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+
+use super::pack::{Agency, Agreement, Pack};
+use crate::{
+    clock::{Clock, SystemClock},
+    config::Config,
+    domain::ids::{ExchangeName, InboxId, RoleName},
+    identity::DevelopmentCa,
+    ledger::note::Vkey,
+    proto::{self, SignedChange, directory_change::Change},
+    server::{Server, founding},
+    wire::client::{
+        Client,
+        enrol::{self, Enrolment},
+        folder::{SystemFolder, SystemSettings},
+    },
+};
+
+/// The name of the one system that each simulated agency has.
+const SYSTEM: &str = "case-management";
+
+/// A served exchange, and a client for each agency.
+pub(super) struct Exchange {
+    pub(super) name: ExchangeName,
+    pub(super) folder: PathBuf,
+    pub(super) vkey: Vkey,
+    pub(super) server: Server,
+    pub(super) admin: Client,
+    pub(super) on_call: Client,
+    pub(super) auditor: Client,
+    pub(super) agencies: BTreeMap<String, Client>,
+    address: String,
+    ca: DevelopmentCa,
+}
+
+impl Exchange {
+    /// Makes it in a folder and serves it on a free port of loopback.
+    pub(super) async fn start(folder: &Path, name: &ExchangeName) -> anyhow::Result<Self> {
+        let socket = TcpListener::bind(("127.0.0.1", 0)).await.context("no port on loopback")?;
+        let address = socket.local_addr()?;
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let vkey = founding::found(folder, name, address, &names).await?;
+        let mut config = Config::read(&folder.join("cairn.toml"))?;
+        config.metrics = None;
+        let server = Server::start_on(&config, Arc::new(SystemClock), socket).await?;
+        let operator = |system: &str| -> anyhow::Result<Client> {
+            let path = folder.join("systems").join(founding::OPERATOR).join(system);
+            Ok(Client::new(SystemFolder::open(&path)?)?)
+        };
+        let ca = DevelopmentCa::load(
+            &fs::read_to_string(folder.join("ca/ca.pem"))?,
+            &fs::read_to_string(folder.join("ca/ca.key"))?,
+        )?;
+        Ok(Self {
+            name: name.clone(),
+            folder: folder.to_path_buf(),
+            vkey,
+            admin: operator("admin")?,
+            on_call: operator("on-call")?,
+            auditor: operator("auditor")?,
+            server,
+            agencies: BTreeMap::new(),
+            address: address.to_string(),
+            ca,
+        })
+    }
+
+    /// Loads the pack's directory: areas, agencies with their systems, inboxes and
+    /// keys, and the agreements that their parties sign.
+    pub(super) async fn load(
+        &mut self,
+        pack: &Pack,
+        progress: &mut dyn FnMut(&str),
+    ) -> anyhow::Result<()> {
+        for area in &pack.agencies.areas {
+            self.apply(Change::Area(proto::Area {
+                id: area.id.clone(),
+                catch_all: area.catch_all.clone(),
+                out_of_hours: area.out_of_hours.clone(),
+                senior_post: area.senior.post.clone(),
+                senior_phone: area.senior.phone.clone(),
+            }))
+            .await?;
+        }
+        for agency in &pack.agencies.agencies {
+            progress(agency.id.as_str());
+            let client = self.enrol(agency).await?;
+            self.agencies.insert(agency.id.to_string(), client);
+        }
+        for agreement in &pack.agencies.agreements {
+            progress(&agreement.id);
+            self.agree(agreement).await.with_context(|| agreement.id.clone())?;
+        }
+        for client in self.agencies.values() {
+            client.refresh().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes an agency's folder and registers all that is its own.
+    pub(super) async fn enrol(&self, agency: &Agency) -> anyhow::Result<Client> {
+        let settings = SystemSettings {
+            exchange: self.name.clone(),
+            agency: agency.id.clone(),
+            system: SYSTEM.parse()?,
+            server: self.address.clone(),
+            server_name: "localhost".into(),
+        };
+        let now = SystemClock.now();
+        let roles: Vec<RoleName> = agency.inboxes.iter().map(|inbox| inbox.role.clone()).collect();
+        let (vkey, validity) = (&self.vkey, founding::validity(now));
+        let enrolment =
+            Enrolment { settings, roles: &roles, ca: &self.ca, validity, vkey, secret: None };
+        let path = self.folder.join("systems").join(agency.id.as_str()).join(SYSTEM);
+        let folder = enrol::make_folder(&path, &enrolment)?;
+        self.apply(Change::Agency(proto::Agency {
+            id: agency.id.to_string(),
+            kind: agency.kind.clone(),
+            name: agency.name.clone(),
+            area: agency.area.clone(),
+        }))
+        .await?;
+        self.apply(Change::System(proto::System {
+            agency: agency.id.to_string(),
+            name: SYSTEM.into(),
+            roles: vec!["agency".into()],
+            suspended: false,
+        }))
+        .await?;
+        for inbox in &agency.inboxes {
+            let calendar = if inbox.calendar.is_empty() { "24x7" } else { &inbox.calendar };
+            self.apply(Change::Inbox(proto::Inbox {
+                id: InboxId::new(agency.id.clone(), inbox.role.clone()).to_string(),
+                phone: inbox.phone.clone(),
+                calendar: calendar.to_owned(),
+                deputy: inbox.deputy.as_ref().map(ToString::to_string).unwrap_or_default(),
+                retired: false,
+            }))
+            .await?;
+        }
+        self.send_change(enrol::signing_key(&folder, now)).await?;
+        for change in enrol::sealing_keys(&folder, now) {
+            self.send_change(change).await?;
+        }
+        Ok(Client::new(folder)?)
+    }
+
+    /// Brings an agreement into force: every party signs it.
+    pub(super) async fn agree(&self, agreement: &Agreement) -> anyhow::Result<()> {
+        self.agree_among(agreement, &self.agencies).await
+    }
+
+    /// The same, signed by these clients. A party that is not among them could
+    /// neither sign nor send.
+    pub(super) async fn agree_among(
+        &self,
+        agreement: &Agreement,
+        agencies: &BTreeMap<String, Client>,
+    ) -> anyhow::Result<()> {
+        let known = |party: &&String| agencies.contains_key(*party);
+        let parties: Vec<String> = agreement.parties.iter().filter(known).cloned().collect();
+        let signers: Vec<&SystemFolder> =
+            parties.iter().map(|party| agencies[party].folder()).collect();
+        let change = Change::Agreement(proto::Agreement {
+            id: agreement.id.clone(),
+            title: agreement.title.clone(),
+            parties: parties.clone(),
+            classes: agreement.classes.clone(),
+            lawful_bases: agreement.lawful_bases.clone(),
+            valid_from: agreement.valid_from.clone(),
+            valid_to: agreement.valid_to.clone(),
+            review_by: agreement.review_by.clone(),
+            review_key: Vec::new(),
+            no_review_key_reason: "made-up agreement of a demonstration".into(),
+        });
+        self.send_change(enrol::signed(self.name.as_str(), change, &signers)).await
+    }
+
+    async fn apply(&self, change: Change) -> anyhow::Result<()> {
+        self.send_change(enrol::unsigned(self.name.as_str(), change)).await
+    }
+
+    async fn send_change(&self, change: SignedChange) -> anyhow::Result<()> {
+        self.admin.apply(change).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,310 @@
+//! `cairn demo`: the main job, whole and real, in one command.
+//!
+//! ```text
+//! exchange    a throw-away exchange, served on loopback; its directory loaded
+//! sender      every agency pushes its lines of the pack, in order
+//! recipient   every agency that is not silent stores, acts, tells the sender
+//! tally       what came of it, counted from receipts and from the exchange
+//! keep        what `--keep` leaves for others to check
+//! ```
+//!
+//! Nothing of the program depends on the demonstration.
+//!
+//! Knows: server, wire::client, audit, domain.
+
+mod exchange;
+mod keep;
+mod pack;
+mod recipient;
+mod sender;
+mod tally;
+mod visitor;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    exchange::Exchange,
+    pack::{Behaviour, Pack},
+    recipient::Recipient,
+    sender::{Fate, Numbered},
+    tally::{Expected, Tally},
+};
+use super::Output;
+use crate::{audit, domain::document::Document, proto::GetSummaryRequest};
+
+/// Nothing moving for this long means that something is wrong.
+const STALLED: Duration = Duration::from_secs(60);
+/// How long a `slow` agency waits before it looks at what came.
+const SLOW: Duration = Duration::from_millis(1_500);
+
+/// Run the main job end to end on made-up concerns
+///
+/// A throw-away exchange on loopback; every agency of the pack as its own client with
+/// its own certificate and keys. Exits with 0 only if everything adds up.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cairn demo\n  cairn demo --pack DIR --keep /tmp/kept -o json\n  \
+    cairn demo --serve"
+)]
+pub(crate) struct Demo {
+    /// A folder with agencies.json and concerns.jsonl [default: the pilot pack]
+    #[arg(long, value_name = "DIR")]
+    pack: Option<PathBuf>,
+    /// Leave everything here for others to check; the folder must not exist or be empty
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// Keep the exchange up afterwards, with a spare agency to try it as
+    #[arg(long)]
+    serve: bool,
+    /// How to print the result
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+impl Demo {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let started = Instant::now();
+        let pack = Pack::read(self.pack.as_deref())?;
+        let scratch = Scratch::new(self.keep.as_deref())?;
+        let progress = Progress::new();
+        progress.say(&format!("making exchange {}", pack.agencies.exchange));
+        let mut exchange = Exchange::start(&scratch.folder, &pack.agencies.exchange).await?;
+        let loading = |what: &str| progress.say(&format!("directory: {what}"));
+        exchange.load(&pack, &mut { loading }).await.context("loading the directory")?;
+        let receivers = Receivers::start(&exchange, &pack, &scratch)?;
+        let fates = push_all(&exchange, &pack, &progress).await?;
+        let expected = Expected::of(&pack, &fates);
+        let settled = settle(&exchange, &expected, &receivers, &progress).await;
+        let received = receivers.end().await;
+        settled.and(received)?;
+        progress.say("mirroring and verifying the ledger from outside");
+        let tally = check(&exchange, &pack, fates, &expected, &scratch, started).await?;
+        keep::write(&scratch.folder, &exchange, &tally)?;
+        progress.end();
+        tally.print(self.output)?;
+        if self.serve {
+            visitor::stay(&exchange, &pack).await?;
+        }
+        exchange.server.stop().await;
+        Ok(if tally.adds_up() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// Each sender's lines pushed in order, all senders at once.
+async fn push_all(
+    exchange: &Exchange,
+    pack: &Pack,
+    progress: &Progress,
+) -> anyhow::Result<BTreeMap<usize, Fate>> {
+    let mut fates = BTreeMap::new();
+    let mut by_sender: BTreeMap<String, Vec<Numbered>> = BTreeMap::new();
+    for (number, line) in (1..).zip(&pack.lines) {
+        match Document::parse(line) {
+            Ok(document) if exchange.agencies.contains_key(document.fields.from.as_str()) => {
+                let from = document.fields.from.to_string();
+                by_sender.entry(from).or_default().push((number, document));
+            }
+            Ok(_) => {
+                let reason = "`from` is no agency of this pack".to_owned();
+                fates.insert(number, Fate::Malformed(reason));
+            }
+            Err(malformed) => {
+                fates.insert(number, Fate::Malformed(malformed.to_string()));
+            }
+        }
+    }
+    let done = Arc::new(AtomicUsize::new(fates.len()));
+    let mut senders = JoinSet::new();
+    for (agency, lines) in by_sender {
+        let (client, vkey) = (exchange.agencies[&agency].clone(), exchange.vkey.clone());
+        let done = Arc::clone(&done);
+        senders.spawn(async move { sender::push(client, vkey, lines, &done).await });
+    }
+    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    while !senders.is_empty() {
+        tokio::select! {
+            Some(pushed) = senders.join_next() => fates.extend(pushed??),
+            _ = tick.tick() => {
+                let sent = done.load(Ordering::Relaxed);
+                progress.count("sending", sent, pack.lines.len());
+            }
+        }
+    }
+    Ok(fates)
+}
+
+/// Waits until every delivery stands where its recipient and sender can bring it.
+async fn settle(
+    exchange: &Exchange,
+    expected: &Expected,
+    receivers: &Receivers,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let mut last_move = (0, Instant::now());
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        tick.tick().await;
+        receivers.check()?;
+        let request = GetSummaryRequest {};
+        let summary = exchange.on_call.status().get_summary(request).await?.into_inner();
+        progress.count("seen through", summary.closed as usize, expected.closed as usize);
+        if expected.reached_by(&summary) {
+            return Ok(());
+        }
+        match summary.size == last_move.0 {
+            true => ensure!(
+                last_move.1.elapsed() < STALLED,
+                "nothing has moved for {} seconds: {} of {} deliveries closed",
+                STALLED.as_secs(),
+                summary.closed,
+                expected.closed
+            ),
+            false => last_move = (summary.size, Instant::now()),
+        }
+    }
+}
+
+/// Mirrors the ledger over the audit service, verifies the mirror and every receipt
+/// with nothing but the ledger's key, and counts.
+async fn check(
+    exchange: &Exchange,
+    pack: &Pack,
+    fates: BTreeMap<usize, Fate>,
+    expected: &Expected,
+    scratch: &Scratch,
+    started: Instant,
+) -> anyhow::Result<Tally> {
+    let mirror = scratch.folder.join("mirror");
+    audit::mirror::mirror(&exchange.auditor, &mirror, "demonstration", &mut |_, _| {}).await?;
+    let verified = audit::verify::verify_mirror(&mirror, std::slice::from_ref(&exchange.vkey));
+    let request = GetSummaryRequest {};
+    let summary = exchange.on_call.status().get_summary(request).await?.into_inner();
+    Ok(Tally::new(pack, fates, expected, &summary, verified, started.elapsed()))
+}
+
+/// The receiving sides of all agencies that have one.
+struct Receivers {
+    tasks: std::sync::Mutex<JoinSet<anyhow::Result<()>>>,
+    ended: CancellationToken,
+}
+
+impl Receivers {
+    fn start(exchange: &Exchange, pack: &Pack, scratch: &Scratch) -> anyhow::Result<Self> {
+        let ended = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        for (agency, client) in &exchange.agencies {
+            let behaviour = pack.behaviour(agency).unwrap_or(Behaviour::Silent);
+            if behaviour == Behaviour::Silent || client.folder().sealing.is_empty() {
+                continue;
+            }
+            let folder = scratch.folder.join("received").join(agency);
+            let recipient = Recipient::new(client.clone(), folder)?;
+            let ended = ended.clone();
+            tasks.spawn(async move {
+                if behaviour == Behaviour::Slow {
+                    tokio::time::sleep(SLOW).await;
+                }
+                recipient.run(ended).await
+            });
+        }
+        Ok(Self { tasks: std::sync::Mutex::new(tasks), ended })
+    }
+
+    /// Fails as soon as one of them has failed.
+    fn check(&self) -> anyhow::Result<()> {
+        let mut tasks = self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match tasks.try_join_next() {
+            Some(done) => done?.and_then(|()| bail!("a recipient ended too soon")),
+            None => Ok(()),
+        }
+    }
+
+    async fn end(self) -> anyhow::Result<()> {
+        self.ended.cancel();
+        let mut tasks = self.tasks.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        while let Some(done) = tasks.join_next().await {
+            done??;
+        }
+        Ok(())
+    }
+}
+
+/// The folder of one run, removed at the end unless it is to be kept.
+struct Scratch {
+    folder: PathBuf,
+    temporary: bool,
+}
+
+impl Scratch {
+    fn new(keep: Option<&std::path::Path>) -> anyhow::Result<Self> {
+        if let Some(folder) = keep {
+            let used = folder.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+            ensure!(!used, "{}: the folder is not empty; name another one", folder.display());
+            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+            return Ok(Self { folder: folder.to_path_buf(), temporary: false });
+        }
+        let mut chance = [0; 8];
+        getrandom::fill(&mut chance).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+        let name = format!("cairn-demo-{:016x}", u64::from_be_bytes(chance));
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
+        Ok(Self { folder, temporary: true })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.temporary {
+            drop(std::fs::remove_dir_all(&self.folder));
+        }
+    }
+}
+
+/// Progress on standard error: a line that moves on a terminal, nothing elsewhere
+/// but a line for each stage.
+struct Progress {
+    bar: ProgressBar,
+    said: std::sync::Mutex<BTreeSet<String>>,
+}
+
+impl Progress {
+    fn new() -> Self {
+        let style = ProgressStyle::with_template("{spinner} {msg}");
+        let bar = ProgressBar::new_spinner();
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        Self { bar, said: std::sync::Mutex::default() }
+    }
+
+    fn say(&self, text: &str) {
+        self.bar.set_message(text.to_owned());
+        self.bar.tick();
+        let stage = text.split(':').next().unwrap_or(text).to_owned();
+        let mut said = self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if self.bar.is_hidden() && said.insert(stage.clone()) {
+            eprintln!("{stage}");
+        }
+    }
+
+    fn count(&self, what: &str, done: usize, of: usize) {
+        self.say(&format!("{what}: {done} of {of}"));
+    }
+
+    fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,69 @@
+//! `--serve`: a spare agency for whoever wants to try the exchange by hand.
+//!
+//! Knows: wire::client.
+
+use super::{
+    exchange::Exchange,
+    pack::{Agency, Agreement, Behaviour, Inbox, Pack},
+};
+
+/// Enrols a spare agency, says how to use it, and waits to be told to stop.
+pub(super) async fn stay(exchange: &Exchange, pack: &Pack) -> anyhow::Result<()> {
+    let taken = |id: &str| exchange.agencies.contains_key(id);
+    let id = (0..)
+        .map(|n| if n == 0 { "visitor".to_owned() } else { format!("visitor-{n}") })
+        .find(|id| !taken(id))
+        .unwrap_or_default();
+    let agency = Agency {
+        id: id.parse()?,
+        kind: "other".into(),
+        name: "Spare agency for trying things".into(),
+        area: pack.agencies.areas.first().map(|area| area.id.clone()).unwrap_or_default(),
+        inboxes: vec![Inbox {
+            role: "duty".parse()?,
+            phone: "0131 496 0999".into(),
+            calendar: "24x7".into(),
+            deputy: None,
+        }],
+        behaviour: Behaviour::Acknowledges,
+    };
+    let client = exchange.enrol(&agency).await?;
+    let folder = client.folder().path().to_path_buf();
+    let mut with_visitor = exchange.agencies.clone();
+    with_visitor.insert(id.clone(), client);
+    let agreement = Agreement {
+        id: format!("{id}-agreement"),
+        title: "Trying things".into(),
+        parties: with_visitor.keys().cloned().collect(),
+        classes: vec!["child_protection".into(), "wellbeing".into()],
+        lawful_bases: vec!["public_task".into(), "vital_interests".into()],
+        valid_from: "2026-01-01".into(),
+        valid_to: "2099-12-31".into(),
+        review_by: String::new(),
+    };
+    exchange.agree_among(&agreement, &with_visitor).await?;
+    print(exchange, &id, &folder, &agreement.id);
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}
+
+fn print(exchange: &Exchange, id: &str, folder: &std::path::Path, agreement: &str) {
+    let (address, folder) = (exchange.server.address, folder.display());
+    println!("\nThe exchange {} stays up at {address}. Ctrl-C ends it.\n", exchange.name);
+    println!("A spare agency `{id}` with inbox `{id}/duty`, agreement `{agreement}`:");
+    println!("  credentials   {folder}");
+    println!("  auditor       {}", exchange.auditor.folder().path().display());
+    println!("  on call       {}\n", exchange.on_call.folder().path().display());
+    println!("With cairn:");
+    println!(
+        "  echo '{{\"kind\":\"concern\",\"reference\":\"TRY-1\",\"from\":\"{id}\",\"to\":[\"{id}/duty\"],\
+         \"urgency\":\"routine\",\"class\":\"wellbeing\",\"agreement\":\"{agreement}\",\
+         \"lawful_basis\":\"public_task\",\"purpose\":\"to try it\",\"action_requested\":\"none\",\
+         \"concern\":{{\"category\":\"other\",\"narrative\":\"A made-up concern.\"}},\"exercise\":true}}' \\"
+    );
+    println!("    | cairn send --system {folder} --file -");
+    println!("  cairn receive --system {folder} --to received --once");
+    println!("  cairn status --system {folder} --waiting\n");
+    println!("With Python (grpcio, cryptography), from a checkout:");
+    println!("  python tests/interop/python/client.py receive {folder} --one");
+}

@@ -1,0 +1,48 @@
+//! `cairn serve`: runs an exchange until it is told to stop.
+//!
+//! Knows: config, server, telemetry, clock.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{clock::SystemClock, config::Config, server::Server, telemetry};
+
+/// Run an exchange
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cairn serve --config ardness/cairn.toml")]
+pub(crate) struct Serve {
+    /// The settings, as deploy/cairn.toml explains them
+    #[arg(long, env = "CAIRN_CONFIG", default_value = "cairn.toml")]
+    config: PathBuf,
+}
+
+impl Serve {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let config = Config::read(&self.config)?;
+        telemetry::start(&config.log.filter, config.log.json);
+        let server = Server::start(&config, Arc::new(SystemClock)).await?;
+        let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => match server.trust.reload() {
+                    Ok(changed) => tracing::info!(?changed, "certificates looked at"),
+                    Err(error) => tracing::error!(%error, "the new certificates are refused"),
+                },
+                _ = terminate.recv() => break,
+                _ = tokio::signal::ctrl_c() => break,
+                () = server.failed() => {
+                    // The outcome of a write is unknown: only a new start may look (I9).
+                    eprintln!("cairn: the ledger has stopped; start again to recover");
+                    return Ok(ExitCode::FAILURE);
+                }
+            }
+        }
+        tracing::info!("stopping");
+        server.stop().await;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,168 @@
+//! Founding an exchange: its keys and ledger, a development authority, and the
+//! operators' own systems.
+//!
+//! Knows: broker, identity, wire::client, crypto.
+
+use std::{fs, net::SocketAddr, path::Path, sync::Arc};
+
+use anyhow::{Context, ensure};
+
+use crate::{
+    broker::recovery::{self, DataFolder, Running},
+    clock::{Clock, Moment, SystemClock},
+    crypto::keyfile,
+    domain::ids::{AgencyId, ExchangeName, SystemName},
+    identity::{DevelopmentCa, Peer, Validity},
+    ledger::note::Vkey,
+    proto::{self, SignedChange, directory_change::Change},
+    wire::client::{
+        enrol::{self, Enrolment},
+        folder::{SystemFolder, SystemSettings},
+    },
+};
+
+/// The agency that runs the exchange.
+pub const OPERATOR: &str = "operator";
+/// Its systems, and what each may do.
+pub const OPERATOR_SYSTEMS: [(&str, &str); 3] =
+    [("admin", "directory_admin"), ("on-call", "on_call"), ("auditor", "auditor")];
+/// Development certificates are good for this long.
+const VALID_SECONDS: u64 = 365 * 24 * 3600;
+
+/// Makes an exchange in a folder that has none: keys, ledger, development authority,
+/// operators' systems, settings. Gives the ledger's verifier key.
+///
+/// # Errors
+/// In words, with what to do.
+pub async fn found(
+    folder: &Path,
+    exchange: &ExchangeName,
+    listen: SocketAddr,
+    names: &[String],
+) -> anyhow::Result<Vkey> {
+    ensure!(
+        !folder.join("cairn.toml").exists(),
+        "{}: there is an exchange here already",
+        folder.display()
+    );
+    let now = SystemClock.now();
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let data = DataFolder::at(folder.join("data"));
+    data.create(exchange)?;
+    let vkey = data.vkey()?;
+    let ca = DevelopmentCa::create(exchange, validity(now))?;
+    write_authority(folder, &ca, names, now)?;
+    let server_name = names.first().cloned().unwrap_or_else(|| "localhost".into());
+    let mut systems = Vec::new();
+    for (system, role) in OPERATOR_SYSTEMS {
+        let settings = SystemSettings {
+            exchange: exchange.clone(),
+            agency: OPERATOR.parse()?,
+            system: system.parse()?,
+            server: listen.to_string(),
+            server_name: server_name.clone(),
+        };
+        let path = folder.join("systems").join(OPERATOR).join(system);
+        let secret = None;
+        let enrolment = Enrolment {
+            settings,
+            roles: &[],
+            ca: &ca,
+            validity: validity(now),
+            vkey: &vkey,
+            secret,
+        };
+        systems.push((enrol::make_folder(&path, &enrolment)?, role));
+    }
+    let running = tokio::task::block_in_place(|| recovery::open(&data, Arc::new(SystemClock)))?;
+    let registered = register(&running, &ca, exchange, &systems, now).await;
+    tokio::task::block_in_place(|| running.close());
+    registered?;
+    fs::write(folder.join("cairn.toml"), settings_text(listen))?;
+    Ok(vkey)
+}
+
+/// The first entries: the operators' agency and systems. From then on the directory
+/// changes through its service alone.
+async fn register(
+    running: &Running,
+    ca: &DevelopmentCa,
+    exchange: &ExchangeName,
+    systems: &[(SystemFolder, &str)],
+    now: Moment,
+) -> anyhow::Result<()> {
+    running.settle().await?;
+    let peer = operator_peer(ca, exchange, now)?;
+    let agency = proto::Agency {
+        id: OPERATOR.into(),
+        kind: "other".into(),
+        name: "Operators of the exchange".into(),
+        area: String::new(),
+    };
+    let mut changes: Vec<SignedChange> =
+        vec![enrol::unsigned(exchange.as_str(), Change::Agency(agency))];
+    for (folder, role) in systems {
+        let system = proto::System {
+            agency: OPERATOR.into(),
+            name: folder.settings.system.to_string(),
+            roles: vec![(*role).to_owned()],
+            suspended: false,
+        };
+        changes.push(enrol::unsigned(exchange.as_str(), Change::System(system)));
+    }
+    let first = &systems.first().context("invariant: operators have systems")?.0;
+    for (folder, _) in systems {
+        let mut change = enrol::signing_key(folder, now);
+        // Keys after the agency's first are vouched for by it.
+        change.signatures.push(enrol::signature(first, &change.change));
+        changes.push(change);
+    }
+    for change in changes {
+        running.broker.change(&peer, change).await?;
+    }
+    Ok(())
+}
+
+/// The operators' administrator, as its certificate shows it.
+fn operator_peer(ca: &DevelopmentCa, exchange: &ExchangeName, now: Moment) -> anyhow::Result<Peer> {
+    use rustls_pki_types::{CertificateDer, pem::PemObject};
+    let agency: AgencyId = OPERATOR.parse()?;
+    let system: SystemName = OPERATOR_SYSTEMS[0].0.parse()?;
+    let issued = ca.issue_client(exchange, &agency, &system, validity(now))?;
+    let der = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes())?;
+    Ok(Peer::from_certificate(&der, exchange)?)
+}
+
+/// From yesterday, for clocks that are behind, for a year.
+pub fn validity(now: Moment) -> Validity {
+    let now = u64::try_from(now.unix_seconds()).unwrap_or(0);
+    Validity { not_before_unix: now.saturating_sub(24 * 3600), not_after_unix: now + VALID_SECONDS }
+}
+
+fn write_authority(
+    folder: &Path,
+    ca: &DevelopmentCa,
+    names: &[String],
+    now: Moment,
+) -> anyhow::Result<()> {
+    for part in ["ca", "tls"] {
+        fs::create_dir_all(folder.join(part))?;
+    }
+    fs::write(folder.join("ca/ca.pem"), ca.certificate_pem())?;
+    keyfile::write_private(&folder.join("ca/ca.key"), ca.key_pem().as_bytes())?;
+    fs::write(folder.join("ca/ca.crl"), ca.crl(&[], validity(now))?)?;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let server = ca.issue_server(&names, validity(now))?;
+    fs::write(folder.join("tls/server.pem"), &server.certificate_pem)?;
+    keyfile::write_private(&folder.join("tls/server.key"), server.key_pem.as_bytes())?;
+    Ok(())
+}
+
+fn settings_text(listen: SocketAddr) -> String {
+    format!(
+        "# Settings of `cairn serve`; deploy/cairn.toml explains every key.\n\
+         data = \"data\"\nlisten = \"{listen}\"\nmetrics = \"127.0.0.1:7480\"\n\n\
+         [tls]\ncertificate = \"tls/server.pem\"\nkey = \"tls/server.key\"\n\
+         client_ca = \"ca/ca.pem\"\ncrls = [\"ca/ca.crl\"]\n"
+    )
+}
