@@ -1,0 +1,10 @@
+//! The suite, through the front door: real mTLS, real gRPC, real files.
+//!
+//! After every test [`support::World::check`] verifies the whole world again: every
+//! proof, the index rebuilt = the index live, deliveries = closed + open.
+
+mod flow;
+mod kill;
+mod refuse;
+mod support;
+mod tidy;

@@ -1,0 +1,273 @@
+//! A world to test in: an exchange on loopback, agencies with their own keys and
+//! certificates, and a check of everything.
+
+pub mod statements;
+
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
+
+use cairn::{
+    audit,
+    broker::recovery::DataFolder,
+    clock::{Clock, ManualClock, SystemClock},
+    config::Config,
+    domain::ids::{ExchangeName, InboxId, RoleName},
+    identity::DevelopmentCa,
+    ledger::note::Vkey,
+    proto::{self, GetSummaryRequest, Incoming, directory_change::Change, receive_response::Item},
+    server::{
+        Server,
+        founding::{self, validity},
+    },
+    store::journal,
+    wire::client::{
+        Client, ClientError,
+        enrol::{self, Enrolment},
+        folder::{SystemFolder, SystemSettings},
+    },
+};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_stream::StreamExt;
+
+/// The exchange of every test.
+pub const EXCHANGE: &str = "cairn.example/test";
+
+/// An exchange, served, with its operators' clients.
+pub struct World {
+    pub folder: TempDir,
+    pub clock: Arc<ManualClock>,
+    pub vkey: Vkey,
+    pub admin: Client,
+    pub on_call: Client,
+    pub auditor: Client,
+    pub agencies: BTreeMap<String, Client>,
+    pub ca: DevelopmentCa,
+    config: Config,
+    server: Option<Server>,
+    address: String,
+}
+
+impl World {
+    /// An exchange with no agencies, on a clock that stands where the machine's does.
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let name: ExchangeName = EXCHANGE.parse().unwrap();
+        let names = ["localhost".to_owned()];
+        let vkey = founding::found(folder.path(), &name, address, &names).await.unwrap();
+        let mut config = Config::read(&folder.path().join("cairn.toml")).unwrap();
+        config.metrics = None;
+        let clock = Arc::new(ManualClock::at(SystemClock.now()));
+        let server = Server::start_on(&config, clock.clone(), socket).await.unwrap();
+        let client = |system: &str| {
+            let path = folder.path().join("systems/operator").join(system);
+            Client::new(SystemFolder::open(&path).unwrap()).unwrap()
+        };
+        let pem = |name: &str| fs::read_to_string(folder.path().join("ca").join(name)).unwrap();
+        let ca = DevelopmentCa::load(&pem("ca.pem"), &pem("ca.key")).unwrap();
+        Self {
+            admin: client("admin"),
+            on_call: client("on-call"),
+            auditor: client("auditor"),
+            agencies: BTreeMap::new(),
+            address: address.to_string(),
+            server: Some(server),
+            folder,
+            clock,
+            vkey,
+            ca,
+            config,
+        }
+    }
+
+    /// `police`, `school` and `social-work`, each with an inbox `duty`, and the
+    /// agreement `all` between them.
+    pub async fn with_agencies() -> Self {
+        let mut world = Self::new().await;
+        for agency in ["police", "school", "social-work"] {
+            world.enrol(agency, &["duty"]).await;
+        }
+        world.agree("all", &["police", "school", "social-work"]).await;
+        world.refresh().await;
+        world
+    }
+
+    /// Enrols an agency with inboxes.
+    pub async fn enrol(&mut self, agency: &str, roles: &[&str]) -> Client {
+        let settings = SystemSettings {
+            exchange: EXCHANGE.parse().unwrap(),
+            agency: agency.parse().unwrap(),
+            system: "system".parse().unwrap(),
+            server: self.address.clone(),
+            server_name: "localhost".into(),
+        };
+        let roles: Vec<RoleName> = roles.iter().map(|role| role.parse().unwrap()).collect();
+        let enrolment = Enrolment {
+            settings,
+            roles: &roles,
+            ca: &self.ca,
+            validity: validity(SystemClock.now()),
+            vkey: &self.vkey,
+            secret: None,
+        };
+        let path = self.folder.path().join("systems").join(agency).join("system");
+        let folder = enrol::make_folder(&path, &enrolment).unwrap();
+        self.apply(Change::Agency(proto::Agency {
+            id: agency.into(),
+            kind: "other".into(),
+            name: agency.into(),
+            area: String::new(),
+        }))
+        .await
+        .unwrap();
+        self.apply(Change::System(proto::System {
+            agency: agency.into(),
+            name: "system".into(),
+            roles: vec!["agency".into()],
+            suspended: false,
+        }))
+        .await
+        .unwrap();
+        for role in &roles {
+            let inbox = InboxId::new(agency.parse().unwrap(), role.clone());
+            self.apply(inbox_change(&inbox, "")).await.unwrap();
+        }
+        self.admin.apply(enrol::signing_key(&folder, self.clock.now())).await.unwrap();
+        for change in enrol::sealing_keys(&folder, self.clock.now()) {
+            self.admin.apply(change).await.unwrap();
+        }
+        let client = Client::new(folder).unwrap();
+        self.agencies.insert(agency.to_owned(), client.clone());
+        client
+    }
+
+    /// Brings an agreement into force for the classes and bases that tests use.
+    pub async fn agree(&self, id: &str, parties: &[&str]) {
+        let signers: Vec<&SystemFolder> =
+            parties.iter().map(|party| self.agencies[*party].folder()).collect();
+        let change = Change::Agreement(agreement(id, parties));
+        self.admin.apply(enrol::signed(EXCHANGE, change, &signers)).await.unwrap();
+    }
+
+    /// Every client learns the directory.
+    pub async fn refresh(&self) {
+        for client in self.agencies.values() {
+            client.refresh().await.unwrap();
+        }
+    }
+
+    /// Applies a change that needs no signature.
+    pub async fn apply(&self, change: Change) -> Result<u64, ClientError> {
+        self.admin.apply(enrol::unsigned(EXCHANGE, change)).await
+    }
+
+    /// The client of an agency.
+    pub fn agency(&self, id: &str) -> &Client {
+        &self.agencies[id]
+    }
+
+    /// The exchange's data folder.
+    pub fn data(&self) -> DataFolder {
+        DataFolder::at(&self.config.data)
+    }
+
+    /// Stops the server in order.
+    pub async fn stop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.stop().await;
+        }
+    }
+
+    /// Starts it again where it was.
+    pub async fn start(&mut self) {
+        self.config.listen = self.address.parse().unwrap();
+        self.server = Some(Server::start(&self.config, self.clock.clone()).await.unwrap());
+    }
+
+    /// The size of the ledger.
+    pub async fn size(&self) -> u64 {
+        self.summary().await.size
+    }
+
+    /// The counts of the exchange.
+    pub async fn summary(&self) -> proto::GetSummaryResponse {
+        self.on_call.status().get_summary(GetSummaryRequest {}).await.unwrap().into_inner()
+    }
+
+    /// Verifies the whole world: the mirror from outside, deliveries = closed + open,
+    /// the journal byte for byte, the index rebuilt = the index live. Stops the server.
+    pub async fn check(mut self) {
+        let summary = self.summary().await;
+        assert_eq!(summary.deliveries, summary.closed + summary.open);
+        let mirror = self.folder.path().join("mirror");
+        audit::mirror::mirror(&self.auditor, &mirror, "test", &mut |_, _| {}).await.unwrap();
+        let verified =
+            audit::verify::verify_mirror(&mirror, std::slice::from_ref(&self.vkey)).unwrap();
+        assert_eq!(verified.origin, EXCHANGE);
+        self.stop().await;
+        let data = self.data();
+        let report = journal::fsck(
+            &data.journal(),
+            journal::Exchange::Stopped,
+            &mut |_| false,
+            &mut |_, _| {},
+        )
+        .unwrap();
+        assert!(report.is_sound(), "{:?}", report.problems);
+        let reindexed = data.reindex(&mut |_, _| {}).unwrap();
+        assert_eq!(reindexed.old_hash, Some(reindexed.new_hash), "the index is a fold");
+        assert_eq!(reindexed.size, verified.size);
+    }
+}
+
+/// The next statement that an agency is offered.
+pub async fn next(client: &Client) -> Incoming {
+    let mut stream = client.receive(Vec::new()).await.unwrap();
+    loop {
+        match stream.next().await.expect("the stream goes on").unwrap().item {
+            Some(Item::Incoming(incoming)) => return incoming,
+            _ => continue,
+        }
+    }
+}
+
+/// The code of a refusal.
+pub fn code<T: std::fmt::Debug>(result: Result<T, ClientError>) -> String {
+    match result {
+        Err(ClientError::Refused { code, .. }) => code,
+        other => panic!("expected a refusal, not {other:?}"),
+    }
+}
+
+/// An inbox.
+pub fn inbox_change(inbox: &InboxId, deputy: &str) -> Change {
+    Change::Inbox(proto::Inbox {
+        id: inbox.to_string(),
+        phone: "0131 496 0000".into(),
+        calendar: "24x7".into(),
+        deputy: deputy.into(),
+        retired: false,
+    })
+}
+
+/// An agreement for the classes and bases that tests use.
+pub fn agreement(id: &str, parties: &[&str]) -> proto::Agreement {
+    proto::Agreement {
+        id: id.into(),
+        title: "Agreement of a test".into(),
+        parties: parties.iter().map(ToString::to_string).collect(),
+        classes: vec!["child_protection".into(), "wellbeing".into()],
+        lawful_bases: vec!["public_task".into()],
+        valid_from: "2026-01-01".into(),
+        valid_to: "2099-12-31".into(),
+        review_by: String::new(),
+        review_key: Vec::new(),
+        no_review_key_reason: "a test".into(),
+    }
+}
+
+/// A file of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
