@@ -90,6 +90,8 @@ pub struct Directory {
     agencies: BTreeMap<String, proto::Agency>,
     systems: BTreeMap<(String, String), proto::System>,
     inboxes: BTreeMap<InboxId, proto::Inbox>,
+    /// Each agency's inboxes in the order in which they were registered.
+    order: BTreeMap<String, Vec<InboxId>>,
     keys: BTreeMap<KeyId, KnownKey>,
     sealing: BTreeMap<InboxId, Vec<KnownSealingKey>>,
     agreements: BTreeMap<String, (proto::Agreement, proto::SignedChange)>,
@@ -126,9 +128,9 @@ impl Directory {
         self.inboxes.get(id)
     }
 
-    /// An agency's inboxes, in the order of their names.
-    pub fn inboxes_of<'a>(&'a self, agency: &'a str) -> impl Iterator<Item = &'a InboxId> {
-        self.inboxes.keys().filter(move |id| id.agency().as_str() == agency)
+    /// An agency's inboxes, its first one first.
+    pub fn inboxes_of(&self, agency: &str) -> impl Iterator<Item = &InboxId> {
+        self.order.get(agency).into_iter().flatten()
     }
 
     /// The signing key of this id.
@@ -373,7 +375,11 @@ impl Directory {
                 self.systems.insert((system.agency.clone(), system.name.clone()), system);
             }
             Some(Change::Inbox(inbox)) => {
-                if let Ok(id) = inbox.id.parse() {
+                if let Ok(id) = inbox.id.parse::<InboxId>() {
+                    let order = self.order.entry(id.agency().to_string()).or_default();
+                    if !order.contains(&id) {
+                        order.push(id.clone());
+                    }
                     self.inboxes.insert(id, inbox);
                 }
             }

@@ -8,8 +8,11 @@ use std::time::Duration;
 
 /// A body in its canonical form (RFC 8785), in bytes.
 pub const BODY_BYTES_MAX: usize = 262_144;
+/// A body as it is carried: numbers keep every digit they were written with, and
+/// statement fields that could not be used outside travel along.
+pub const CARRIED_BODY_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
 /// A sealed body: the body, its length prefix, padding and the AEAD tag.
-pub const SEALED_BODY_BYTES_MAX: usize = BODY_BYTES_MAX + 4 + PADDING_BYTES + 16;
+pub const SEALED_BODY_BYTES_MAX: usize = CARRIED_BODY_BYTES_MAX + 4 + PADDING_BYTES + 16;
 /// Bodies are padded to a multiple of this before sealing, so that a length says little.
 pub const PADDING_BYTES: usize = 256;
 /// The signed part of a statement, in bytes.
@@ -19,7 +22,7 @@ pub const ENVELOPE_BYTES_MAX: usize = 1_048_576;
 /// Recipients of one statement.
 pub const RECIPIENTS_MAX: usize = 64;
 /// Recipients as written, repeats included.
-pub const TO_WRITTEN_MAX: usize = 256;
+pub const TO_WRITTEN_MAX: usize = 1_024;
 /// Wraps of one sealed body: recipients, deputies, out-of-hours inboxes, review keys.
 pub const WRAPS_MAX: usize = 256;
 /// A sender's own reference, in bytes of UTF-8.

@@ -19,7 +19,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::{KeyId, push_prefixed};
-use crate::limits::{BODY_BYTES_MAX, PADDING_BYTES, SEALED_BODY_BYTES_MAX, WRAPS_MAX};
+use crate::limits::{CARRIED_BODY_BYTES_MAX, PADDING_BYTES, SEALED_BODY_BYTES_MAX, WRAPS_MAX};
 
 pub use keys::{ContentKey, SealingKeyPair, SealingPublicKey};
 
@@ -42,8 +42,8 @@ type WrapKdf = hpke::kdf::HkdfSha256;
 /// Why a body could not be sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    /// The body is longer than [`BODY_BYTES_MAX`].
-    #[error("the body has {bytes} bytes, more than {BODY_BYTES_MAX}")]
+    /// The body is longer than [`CARRIED_BODY_BYTES_MAX`].
+    #[error("the body has {bytes} bytes, more than {CARRIED_BODY_BYTES_MAX}")]
     BodyTooLarge {
         /// Its length.
         bytes: usize,
@@ -158,7 +158,7 @@ pub fn seal(
         let recipients = recipients.len();
         return Err(SealError::TooManyRecipients { recipients });
     }
-    if body.len() > BODY_BYTES_MAX {
+    if body.len() > CARRIED_BODY_BYTES_MAX {
         return Err(SealError::BodyTooLarge { bytes: body.len() });
     }
     let key = ContentKey::generate()?;
@@ -320,7 +320,7 @@ fn unpad(mut plaintext: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, OpenEr
     }
     let (length, rest) = plaintext.split_first_chunk::<LENGTH_BYTES>().ok_or(OpenError::Padding)?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| OpenError::Padding)?;
-    if length > BODY_BYTES_MAX {
+    if length > CARRIED_BODY_BYTES_MAX {
         return Err(OpenError::Padding);
     }
     let (_, padding) = rest.split_at_checked(length).ok_or(OpenError::Padding)?;

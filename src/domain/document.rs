@@ -20,7 +20,7 @@ use super::identifiers::chi_check;
 use super::ids::{AgencyId, AgreementId, InboxId, is_code_shaped};
 use super::vocabulary::{CATEGORIES, Urgency};
 use crate::limits::{
-    BODY_BYTES_MAX, CODE_BYTES_MAX, RECIPIENTS_MAX, REFERENCE_BYTES_MAX, TO_WRITTEN_MAX,
+    BODY_BYTES_MAX, CARRIED_BODY_BYTES_MAX, CODE_BYTES_MAX, RECIPIENTS_MAX, REFERENCE_BYTES_MAX, TO_WRITTEN_MAX,
 };
 
 use json::parse_object;
@@ -102,20 +102,44 @@ impl Body {
 
     /// The form that is sealed: compact JSON with every digit as it was written (an exponent's
     /// sign is spelled out), or the canonical form where that one would be longer than
-    /// [`BODY_BYTES_MAX`].
+    /// [`CARRIED_BODY_BYTES_MAX`].
     #[must_use]
     pub fn carried(&self) -> Vec<u8> {
         let carried = serde_json::to_vec(&self.0)
             .expect("invariant: a map of JSON values with text for keys is writable");
-        if carried.len() > BODY_BYTES_MAX { self.canonical() } else { carried }
+        if carried.len() > CARRIED_BODY_BYTES_MAX { self.canonical() } else { carried }
+    }
+
+    /// Whether it is too large to carry: its canonical form is longer than [`BODY_BYTES_MAX`],
+    /// not counting statement fields that could not be used outside and travel inside, or
+    /// longer than [`CARRIED_BODY_BYTES_MAX`] with them.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        let canonical = self.canonical().len();
+        if canonical <= BODY_BYTES_MAX {
+            return false;
+        }
+        let mut own = self.0.clone();
+        own.retain(|name, _| !STATEMENT_FIELDS.contains(&name.as_str()));
+        canonical > CARRIED_BODY_BYTES_MAX || Self(own).canonical().len() > BODY_BYTES_MAX
     }
 }
 
-/// Whether a body, given in its canonical form, is too large to carry.
-#[must_use]
-pub fn body_too_large(canonical: &[u8]) -> bool {
-    canonical.len() > BODY_BYTES_MAX
-}
+/// The fields of a concern document that are said in the statement.
+const STATEMENT_FIELDS: [&str; 12] = [
+    "kind",
+    "reference",
+    "from",
+    "to",
+    "reply_to",
+    "urgency",
+    "class",
+    "agreement",
+    "lawful_basis",
+    "created_at",
+    "occurred_at",
+    "exercise",
+];
 
 /// A concern document: what is said outside, and the body.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 mod flow;
 mod kill;
+mod life;
 mod refuse;
 mod support;
 mod tidy;

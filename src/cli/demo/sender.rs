@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     domain::{
-        document::{Document, body_too_large},
+        document::Document,
         refusal::Refusal,
     },
     ledger::{
@@ -74,7 +74,7 @@ async fn push_one(
     document: &Document,
     accepted: &mut HashMap<Vec<u8>, Kept>,
 ) -> anyhow::Result<Fate> {
-    if body_too_large(&document.body.canonical()) {
+    if document.body.is_too_large() {
         let refusal = Refusal::BodyTooLarge;
         let message = format!("{}. {}", refusal.sentence(), refusal.what_to_do());
         return Ok(Fate::Refused { code: refusal.code().to_owned(), message });

@@ -57,10 +57,10 @@ fn gives_parts_of_exact_sizes() {
 
 #[test]
 fn seals_the_largest_body_and_refuses_one_byte_more() {
-    let largest = sealed(&vec![b'x'; BODY_BYTES_MAX]);
+    let largest = sealed(&vec![b'x'; CARRIED_BODY_BYTES_MAX]);
     assert!(largest.ciphertext.len() <= SEALED_BODY_BYTES_MAX);
-    assert_eq!(open_first(&largest).unwrap().len(), BODY_BYTES_MAX);
-    let bytes = BODY_BYTES_MAX + 1;
+    assert_eq!(open_first(&largest).unwrap().len(), CARRIED_BODY_BYTES_MAX);
+    let bytes = CARRIED_BODY_BYTES_MAX + 1;
     let refused = seal(&vec![b'x'; bytes], &CONTEXT, &[(AGENCY, keys(1).public())]);
     assert_eq!(refused, Err(SealError::BodyTooLarge { bytes }));
 }
@@ -210,9 +210,9 @@ fn refuses_wrong_padding() {
     assert_eq!(opened(padded(0, 257)), Err(OpenError::Padding));
     // More padding than needed hides more, and is the sender's choice.
     assert_eq!(opened(padded(1, 512)), Ok(vec![0]));
-    let longest = BODY_BYTES_MAX + 256;
-    assert!(opened(padded(BODY_BYTES_MAX as u32, longest)).is_ok());
-    assert_eq!(opened(padded(BODY_BYTES_MAX as u32 + 1, longest)), Err(OpenError::Padding));
+    let longest = CARRIED_BODY_BYTES_MAX + 256;
+    assert!(opened(padded(CARRIED_BODY_BYTES_MAX as u32, longest)).is_ok());
+    assert_eq!(opened(padded(CARRIED_BODY_BYTES_MAX as u32 + 1, longest)), Err(OpenError::Padding));
     for index in [5, 255] {
         let mut dirty = padded(1, 256);
         dirty[index] = 1;

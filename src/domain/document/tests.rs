@@ -148,20 +148,32 @@ fn carried_keeps_every_digit() {
 
 #[test]
 fn a_body_fits_at_its_bound_and_not_one_past() {
-    let body = |bytes: usize| {
-        let text = "x".repeat(bytes - r#"{"a":""}"#.len());
-        Body::parse(json!({ "a": text }).to_string().as_bytes()).unwrap().canonical()
+    let body = |bytes: usize, beside: Value| {
+        let mut body = json!({ "a": "x".repeat(bytes - r#"{"a":""}"#.len()) });
+        body.as_object_mut().unwrap().extend(beside.as_object().unwrap().clone());
+        Body::parse(body.to_string().as_bytes()).unwrap()
     };
-    assert_eq!(body(BODY_BYTES_MAX).len(), BODY_BYTES_MAX);
-    assert!(!body_too_large(&body(BODY_BYTES_MAX)));
-    assert!(body_too_large(&body(BODY_BYTES_MAX + 1)));
+    assert_eq!(body(BODY_BYTES_MAX, json!({})).canonical().len(), BODY_BYTES_MAX);
+    assert!(!body(BODY_BYTES_MAX, json!({})).is_too_large());
+    assert!(body(BODY_BYTES_MAX + 1, json!({})).is_too_large());
+    // A statement field that could not be used outside travels inside and is not counted...
+    let misfit = json!({ "created_at": "last Tuesday", "urgency": 7 });
+    assert!(!body(BODY_BYTES_MAX, misfit.clone()).is_too_large());
+    assert!(body(BODY_BYTES_MAX + 1, misfit).is_too_large());
+    // ... within what can be carried at all.
+    let huge = json!({ "urgency": "x".repeat(CARRIED_BODY_BYTES_MAX) });
+    assert!(body(9, huge).is_too_large());
 }
 
 #[test]
 fn a_body_that_only_its_digits_make_too_long_is_carried_canonically() {
-    let digits = "0".repeat(BODY_BYTES_MAX);
-    let body = Body::parse(format!(r#"{{"a":1.{digits}}}"#).as_bytes()).unwrap();
-    assert_eq!(body.carried(), br#"{"a":1}"#);
+    let with_zeros = |zeros: usize| {
+        let digits = "0".repeat(zeros);
+        Body::parse(format!(r#"{{"a":1.{digits}}}"#).as_bytes()).unwrap().carried()
+    };
+    let fits = CARRIED_BODY_BYTES_MAX - r#"{"a":1.}"#.len();
+    assert_eq!(with_zeros(fits).len(), CARRIED_BODY_BYTES_MAX);
+    assert_eq!(with_zeros(fits + 1), br#"{"a":1}"#);
 }
 
 // --- properties ---

@@ -17,7 +17,7 @@ use crate::{
     },
     directory::Directory,
     domain::{
-        document::{self, Document},
+        document::Document,
         ids::InboxId,
         refusal::Refusal,
     },
@@ -82,7 +82,7 @@ impl<'a> Composer<'a> {
     /// [`Refusal::BodyTooLarge`]; no randomness.
     pub fn concern(&self, document: &Document) -> Result<Vec<u8>, ComposeError> {
         let canonical = document.body.canonical();
-        if document::body_too_large(&canonical) {
+        if document.body.is_too_large() {
             return Err(ComposeError::Refused(Refusal::BodyTooLarge));
         }
         let fields = &document.fields;

@@ -136,7 +136,8 @@ impl Services {
     /// The inboxes asked for, or all of the caller's; none of anybody else's.
     fn own_inboxes(&self, peer: &Peer, asked: &[String]) -> Result<Vec<InboxId>, Status> {
         let directory = self.broker.directory();
-        let own: Vec<InboxId> = directory.inboxes_of(peer.agency.as_str()).cloned().collect();
+        let mut own: Vec<InboxId> = directory.inboxes_of(peer.agency.as_str()).cloned().collect();
+        own.sort_unstable(); // pages go on by name
         if asked.is_empty() {
             return Ok(own);
         }
