@@ -52,6 +52,11 @@ pub const BATCH_ENTRIES_MAX: usize = 1_024;
 pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// A checkpoint (signed note), in bytes.
 pub const CHECKPOINT_BYTES_MAX: usize = 16_384;
+/// With less room than this in the journal and none for another segment, concerns are
+/// put off while every other statement still goes in.
+pub const RESERVE_BYTES: u64 = 2 * BATCH_BYTES_MAX as u64;
+/// What a sender is told to wait then.
+pub const DISK_FULL_DELAY: Duration = Duration::from_secs(30);
 /// A journal segment, in bytes, unless configured otherwise.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 

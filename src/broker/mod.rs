@@ -78,6 +78,8 @@ pub struct Shared {
     hub: Hub,
     clock: Arc<dyn Clock>,
     stopped: AtomicBool,
+    /// The disk is so full that concerns are put off.
+    low: AtomicBool,
     counts: Counts,
 }
 
@@ -147,6 +149,11 @@ impl Broker {
     /// Now, as the ledger counts it.
     pub fn now(&self) -> Moment {
         self.shared.now()
+    }
+
+    /// Whether the disk is so full that concerns are put off.
+    pub fn is_low(&self) -> bool {
+        self.shared.low.load(Ordering::Relaxed)
     }
 
     /// Whether it can still take statements.

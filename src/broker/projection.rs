@@ -135,10 +135,11 @@ fn record_kind(overlay: &mut Overlay<'_>, entry: u64, facts: &Facts) {
     }
 }
 
-/// Two refusals are the same if caller, code and request are.
+/// Two refusals are the same if caller, code, field and request are.
 pub fn refusal_digest(facts: &Facts) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for part in [facts.sender.as_bytes(), facts.code.as_bytes(), &facts.request_key] {
+    let (sender, code, field) = (&facts.sender, &facts.code, &facts.subject);
+    for part in [sender.as_bytes(), code.as_bytes(), field.as_bytes(), &facts.request_key] {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
@@ -402,13 +403,19 @@ impl<V: View> Step<'_, V> {
         self.delivery(concern, |record| record.delivery.holder == *inbox)
     }
 
+    /// A delivery of a concern. To who has no part in it, one that is another's and one
+    /// that does not exist look the same.
     fn delivery(
         &self,
         concern: u64,
         which: impl Fn(&DeliveryRecord) -> bool,
     ) -> Result<DeliveryRecord, Refusal> {
-        let mut deliveries = records::deliveries(self.view, concern).into_iter();
-        deliveries.find(which).ok_or(Refusal::NotARecipient)
+        let mut deliveries = records::deliveries(self.view, concern);
+        if let Some(at) = deliveries.iter().position(which) {
+            return Ok(deliveries.swap_remove(at));
+        }
+        self.must_be_party_to(concern)?;
+        Err(Refusal::NotARecipient)
     }
 
     /// Only who sent or received something may add to its thread.
@@ -419,7 +426,8 @@ impl<V: View> Step<'_, V> {
             record.delivery.holder.agency().as_str() == sender
                 || record.delivery.addressed.agency().as_str() == sender
         };
-        let party = meta.sender == *sender
+        let is_concern = records::kind_of(&meta) == EntryType::Concern;
+        let party = (is_concern && meta.sender == *sender)
             || records::deliveries(self.view, meta.thread).iter().any(received);
         if party { Ok(()) } else { Err(Refusal::UnknownStatement) }
     }

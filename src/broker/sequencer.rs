@@ -100,6 +100,8 @@ struct Draft<'a> {
     records: Vec<Record>,
     /// Request keys of this batch: which record took them.
     requests: HashMap<[u8; 32], usize>,
+    /// What is left of the disk is kept for steps of deliveries under way.
+    low: bool,
     /// Inboxes for which something new waits.
     bells: Vec<InboxId>,
     waiters: Vec<Waiter>,
@@ -136,6 +138,8 @@ impl Sequencer {
         let shared = Arc::clone(&self.shared);
         let head = shared.tree.head();
         let mut draft = Draft::begin(&shared, &head);
+        draft.low = self.store.is_low();
+        shared.low.store(draft.low, Ordering::Relaxed);
         for job in jobs {
             let verdict = draft.take(job.work);
             draft.waiters.push((job.reply, verdict));
@@ -198,7 +202,8 @@ impl Sequencer {
         let committed = match outcome {
             Ok(committed) => committed,
             Err(StoreError::NotWritten(error)) => {
-                fail(waiters, &Error::Broken(error.to_string()));
+                tracing::error!(%error, "a batch was not written");
+                fail(waiters, &Error::Busy(limits::DISK_FULL_DELAY));
                 return Ok(());
             }
             // Unknown to those who wait, and the ledger stops (I9). An index that fails
@@ -267,6 +272,7 @@ impl<'a> Draft<'a> {
             directory: shared.directory.load_full(),
             records: Vec::new(),
             requests: HashMap::new(),
+            low: false,
             bells: Vec::new(),
             waiters: Vec::new(),
         }
@@ -299,6 +305,9 @@ impl<'a> Draft<'a> {
             }
             Some(Err(error)) => return Verdict::Failed(error),
             None => {}
+        }
+        if self.low && permitted.facts().r#type() == EntryType::Concern {
+            return Verdict::Failed(Error::Busy(limits::DISK_FULL_DELAY));
         }
         let sender = permitted.facts().sender.clone();
         let fits = self.still_permitted(permitted).and_then(|permitted| {

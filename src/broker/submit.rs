@@ -180,6 +180,9 @@ pub(super) fn refusal_facts(agency: &str, refusal: &Refusal, request_key: Vec<u8
         request_key,
         ..Facts::default()
     };
+    if let Refusal::FieldInvalid { field, .. } = refusal {
+        facts.subject = (*field).to_owned();
+    }
     facts.set_type(EntryType::Refusal);
     facts
 }

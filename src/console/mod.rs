@@ -85,6 +85,9 @@ impl Console {
         if !self.broker.is_running() {
             return Some("the ledger has stopped: see the traces, then start again");
         }
+        if self.broker.is_low() {
+            return Some("the disk is nearly full: concerns are put off until there is room");
+        }
         if self.trust.server_not_after_unix() <= now {
             return Some("the server's certificate has ended");
         }

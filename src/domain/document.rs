@@ -20,7 +20,8 @@ use super::identifiers::chi_check;
 use super::ids::{AgencyId, AgreementId, InboxId, is_code_shaped};
 use super::vocabulary::{CATEGORIES, Urgency};
 use crate::limits::{
-    BODY_BYTES_MAX, CARRIED_BODY_BYTES_MAX, CODE_BYTES_MAX, RECIPIENTS_MAX, REFERENCE_BYTES_MAX, TO_WRITTEN_MAX,
+    BODY_BYTES_MAX, CARRIED_BODY_BYTES_MAX, CODE_BYTES_MAX, RECIPIENTS_MAX, REFERENCE_BYTES_MAX,
+    TO_WRITTEN_MAX,
 };
 
 use json::parse_object;

@@ -73,7 +73,7 @@ pub fn authenticate(
     envelope: Vec<u8>,
 ) -> Result<Authenticated, Refusal> {
     if envelope.len() > limits::ENVELOPE_BYTES_MAX {
-        return Err(Refusal::StatementTooLarge);
+        return Err(invalid("envelope", "must be at most 1,048,576 bytes"));
     }
     let opened: Envelope = proto::decode(&envelope)
         .map_err(|_| Refusal::Malformed { what: "is not an envelope with a statement" })?;
@@ -82,6 +82,9 @@ pub fn authenticate(
     }
     let statement: Statement = proto::decode(&opened.statement)
         .map_err(|_| Refusal::Malformed { what: "is not an envelope with a statement" })?;
+    if opened.statement.is_empty() {
+        return Err(Refusal::Malformed { what: "holds no statement" });
+    }
     if statement.exchange != directory.exchange() {
         return Err(Refusal::WrongExchange);
     }

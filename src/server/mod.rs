@@ -8,6 +8,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+use tower::util::MapResponse;
 
 use crate::{
     broker::{
@@ -21,7 +22,7 @@ use crate::{
     identity::{self, Changed, Trust, TrustSettings},
     limits,
     listener::{ConnectionLimits, Counters, Listener},
-    wire::services::Services,
+    wire::{services::Services, status},
 };
 
 /// Why the server did not start.
@@ -92,6 +93,7 @@ impl Server {
         let counters = Arc::new(Counters::default());
         let ended = CancellationToken::new();
         let routes = Services::new(broker.clone(), ended.clone()).routes(config.reflection).await?;
+        let service = MapResponse::new(routes.prepare(), status::explained);
         let address = local(&socket, config.listen)?;
         let listener = Listener {
             trust: Arc::clone(&trust),
@@ -99,7 +101,7 @@ impl Server {
             counters: Arc::clone(&counters),
             clock: Arc::clone(&clock),
         };
-        let mut tasks = vec![tokio::spawn(listener.serve(socket, routes.prepare(), ended.clone()))];
+        let mut tasks = vec![tokio::spawn(listener.serve(socket, service, ended.clone()))];
         tasks.push(tokio::spawn(watch_files(Arc::clone(&trust), ended.clone())));
         let mut metrics = None;
         if let Some(wanted) = config.metrics {

@@ -15,7 +15,9 @@ pub mod journal;
 pub mod lock;
 
 pub use index::{Changes, Index, IndexError, Overlay, View, Watermark};
-pub use journal::{Journal, JournalError, JournalReader, Location, Record};
+pub use journal::{Journal, JournalError, JournalReader, Location, Record, Spare};
+
+use crate::limits;
 
 /// A batch that was not committed, or whose index changes were not applied.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +104,14 @@ impl Store {
         }
         let numbers = batch.first..batch.first + batch.records.len() as u64;
         Ok(numbers.map(|entry| Committed { entry }).collect())
+    }
+
+    /// Whether the disk is so full that what is left must be kept for steps of
+    /// deliveries under way: the next segment could not be made, and this one is
+    /// nearly full. Asking tries to make it again.
+    pub fn is_low(&mut self) -> bool {
+        let room = self.journal.room();
+        room.spare == Spare::Failed && room.in_segment < limits::RESERVE_BYTES
     }
 
     /// Closes in order: a later start needs no recovery.

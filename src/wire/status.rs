@@ -105,6 +105,29 @@ pub fn refusal(refusal: Refusal) -> Status {
     status(&refusal.into())
 }
 
+/// Gives an error that never reached a service, such as a message past its bound, the
+/// `ErrorInfo` that every error carries.
+pub fn explained(response: http::Response<tonic::body::Body>) -> http::Response<tonic::body::Body> {
+    let headers = response.headers();
+    let refused = headers.get("grpc-status").is_some_and(|status| status.as_bytes() != b"0");
+    if !refused || headers.contains_key("grpc-status-details-bin") {
+        return response;
+    }
+    let Some(bare) = Status::from_header_map(headers) else { return response };
+    let (code, advice) = match bare.code() {
+        Code::OutOfRange => ("message_too_large", "send messages of at most 4 MiB"),
+        Code::Unimplemented => ("unknown_call", "ask reflection which calls there are"),
+        Code::InvalidArgument | Code::Internal => ("malformed", "send a message of the right type"),
+        Code::Unauthenticated => ("certificate_not_valid", "connect with a valid certificate"),
+        _ => ("transport", "send it again"),
+    };
+    let metadata = HashMap::from([("code".to_owned(), code.to_owned())]);
+    let mut details = ErrorDetails::with_error_info(code.to_ascii_uppercase(), DOMAIN, metadata);
+    details.add_help_link("What this means and what to do", format!("{HELP}{code}"));
+    let message = format!("{}: {advice}", bare.message());
+    Status::with_error_details(bare.code(), message, details).into_http()
+}
+
 /// The same, inside a bulk answer.
 pub fn problem(error: &Error) -> proto::Problem {
     let said = said(error);

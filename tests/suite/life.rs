@@ -109,7 +109,10 @@ async fn what_cannot_be_opened_is_the_senders_to_seal_anew() {
     let lost = Act::CannotOpen(CannotOpen { reason: "key_lost".into() });
     say(school, entry, "school/duty", lost).await.unwrap();
     let delivery = delivery(&world, entry).await;
-    assert_eq!((delivery.responsible.as_str(), delivery.trouble.as_str()), ("sender", "cannot_open"));
+    assert_eq!(
+        (delivery.responsible.as_str(), delivery.trouble.as_str()),
+        ("sender", "cannot_open")
+    );
 
     // The sender kept its document and seals it anew under a new content key? No: it
     // wraps the same key anew, so that what was sent stays what was sent.

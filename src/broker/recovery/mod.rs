@@ -159,6 +159,7 @@ pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Running, OpenE
         hub: Hub::default(),
         clock,
         stopped: AtomicBool::new(false),
+        low: AtomicBool::new(false),
         counts: Counts::default(),
     });
     let (jobs, queue) = mpsc::channel(limits::COMMIT_QUEUE_MAX);

@@ -9,10 +9,7 @@ use std::{
 };
 
 use crate::{
-    domain::{
-        document::Document,
-        refusal::Refusal,
-    },
+    domain::{document::Document, refusal::Refusal},
     ledger::{
         leaf::{Leaf, opens},
         note::Vkey,

@@ -16,11 +16,7 @@ use crate::{
         sign::{STATEMENT_TYPE, sign_dsse},
     },
     directory::Directory,
-    domain::{
-        document::Document,
-        ids::InboxId,
-        refusal::Refusal,
-    },
+    domain::{document::Document, ids::InboxId, refusal::Refusal},
     proto::{
         self, Concern, ContentTag, Envelope, Seal, SealedBody, Signature, Statement, Wrap,
         WrapDigest, statement::Act,

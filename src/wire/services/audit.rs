@@ -212,6 +212,7 @@ fn width(asked: u32) -> Result<u16, Status> {
 }
 
 fn beyond(_: ledger::Error) -> Status {
-    let rule = "lies beyond the ledger: ask for the checkpoint first, it says the size";
+    let rule = "entry, tile or size must lie within the ledger (the checkpoint says how far it \
+                goes), and the older size must not be the greater";
     status::refusal(Refusal::FieldInvalid { field: "size", rule })
 }

@@ -116,7 +116,10 @@ impl ExchangeService for Services {
         let found = match request.into_inner().by {
             Some(By::Entry(entry)) => Some(entry),
             Some(By::RequestId(id)) => self.broker.entry_of_request(peer.agency.as_str(), &id),
-            None => None,
+            None => {
+                let rule = "must name the concern by entry or by request_id";
+                return Err(status::refusal(Refusal::FieldInvalid { field: "by", rule }));
+            }
         };
         let unknown = || status::refusal(Refusal::UnknownStatement);
         let entry = found.ok_or_else(unknown)?;
@@ -145,7 +148,10 @@ impl Services {
             .iter()
             .map(|name| name.parse().ok().filter(|inbox| own.contains(inbox)))
             .collect::<Option<_>>()
-            .ok_or_else(|| status::refusal(Refusal::NotARecipient))?;
+            .ok_or_else(|| {
+                let rule = "must be inboxes of your own agency";
+                status::refusal(Refusal::FieldInvalid { field: "inboxes", rule })
+            })?;
         inboxes.sort_unstable();
         inboxes.dedup();
         Ok(inboxes)

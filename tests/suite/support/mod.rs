@@ -195,7 +195,7 @@ impl World {
         self.on_call.status().get_summary(GetSummaryRequest {}).await.unwrap().into_inner()
     }
 
-    /// Verifies the whole world: the mirror from outside, deliveries = closed + open,
+    /// Verifies the whole world (I3, I4, I5): the mirror from outside, deliveries = closed + open,
     /// the journal byte for byte, the index rebuilt = the index live. Stops the server.
     pub async fn check(mut self) {
         let summary = self.summary().await;
