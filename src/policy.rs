@@ -101,8 +101,38 @@ pub fn permit(
     if !known.valid_at(now) {
         return Err(Refusal::KeyNotValid);
     }
+    may_say(&known.record, statement)?;
     let facts = facts(directory, &authenticated, statement, now)?;
     Ok(Permitted { facts, judged_as_of: directory.as_of(), authenticated })
+}
+
+/// A key may be confined to kinds of statement and to inboxes.
+fn may_say(key: &proto::SigningKey, statement: &Statement) -> Result<(), Refusal> {
+    let kind = statement.act.as_ref().map_or("", kind_of);
+    let kinds = key.kinds.is_empty() || key.kinds.iter().any(|known| known == kind);
+    let about = statement.inbox.is_empty()
+        || key.inboxes.is_empty()
+        || key.inboxes.contains(&statement.inbox);
+    if kinds && about { Ok(()) } else { Err(Refusal::KeyNotPermitted) }
+}
+
+/// The name of what a statement says, as the API has it.
+fn kind_of(act: &Act) -> &'static str {
+    match act {
+        Act::Concern(_) => "concern",
+        Act::Stored(_) => "stored",
+        Act::NotTaken(_) => "not_taken",
+        Act::CannotOpen(_) => "cannot_open",
+        Act::Opened(_) => "opened",
+        Act::Acknowledgement(_) => "acknowledgement",
+        Act::Decision(_) => "decision",
+        Act::Feedback(_) => "feedback",
+        Act::Redirection(_) => "redirection",
+        Act::Resealed(_) => "resealed",
+        Act::Withdrawal(_) => "withdrawal",
+        Act::WithdrawalConfirmed(_) => "withdrawal_confirmed",
+        Act::PhoneConfirmed(_) => "phone_confirmed",
+    }
 }
 
 fn facts(

@@ -12,6 +12,8 @@ use super::{
     sequencer::{Done, Work},
 };
 use crate::{
+    clock::Moment,
+    directory,
     domain::{
         ids::InboxId,
         lifecycle::{Party, Phone, State, Trouble, Withdrawal},
@@ -19,7 +21,7 @@ use crate::{
     },
     identity::Peer,
     limits,
-    proto::{self, DeliveryState, EntryType, Facts, SignedChange},
+    proto::{self, DeliveryState, EntryType, Envelope, Facts, SignedChange},
     store::View,
 };
 
@@ -104,6 +106,18 @@ impl Broker {
             true => self.shared.stored(entry),
             false => Err(Refusal::UnknownStatement.into()),
         }
+    }
+
+    /// Whether an entry's detail is a statement signed with a key that was revoked as
+    /// suspected from before `at` on.
+    pub fn is_suspected(&self, detail: &[u8], at: Moment) -> bool {
+        let envelope = proto::decode::<Envelope>(detail).unwrap_or_default();
+        let directory = self.shared.directory.load();
+        envelope
+            .signature
+            .and_then(|signature| directory::key_id(&signature.key_id).ok())
+            .and_then(|id| directory.key(&id)?.revoked)
+            .is_some_and(|since| since > 0 && since <= at.unix_seconds())
     }
 
     /// The leaf of an entry, for a bundle.

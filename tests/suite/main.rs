@@ -3,7 +3,9 @@
 //! After every test [`support::World::check`] verifies the whole world again: every
 //! proof, the index rebuilt = the index live, deliveries = closed + open.
 
+mod demo;
 mod flow;
+mod keys;
 mod kill;
 mod life;
 mod refuse;

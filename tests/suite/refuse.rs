@@ -191,9 +191,7 @@ async fn refuses_keys_and_agreements_that_their_parties_have_not_signed() {
         agency: "school".into(),
         system: "system".into(),
         public_key: mine.public().to_bytes().to_vec(),
-        valid_from: 0,
-        valid_to: 0,
-        predecessor: Vec::new(),
+        ..Default::default()
     });
     let mut second = enrol::unsigned(EXCHANGE, second);
     second.signatures.push(Signature {
@@ -206,9 +204,8 @@ async fn refuses_keys_and_agreements_that_their_parties_have_not_signed() {
         agency: "school".into(),
         system: "system".into(),
         public_key: [&[1][..], &[0; 31]].concat(),
-        valid_from: 0,
-        valid_to: 0,
         predecessor: school.folder().signing.key_id().0.to_vec(),
+        ..Default::default()
     });
     let weak = enrol::signed(EXCHANGE, weak, &[school.folder()]);
     assert_eq!(code(world.admin.apply(weak).await), "weak_key");

@@ -127,6 +127,8 @@ pub fn signing_key(folder: &SystemFolder, now: Moment) -> SignedChange {
         valid_from: now.unix_seconds(),
         valid_to: 0,
         predecessor: Vec::new(),
+        kinds: Vec::new(),
+        inboxes: Vec::new(),
     };
     signed(settings.exchange.as_str(), Change::SigningKey(record), &[folder])
 }

@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 use super::{Services, failed};
 use crate::{
     broker::{Error, ask::Question, receipt::Stored},
+    clock::Moment,
     domain::refusal::Refusal,
     identity::Peer,
     ledger::{
@@ -54,7 +55,7 @@ impl AuditService for Services {
         };
         let rows = found
             .into_iter()
-            .map(|entry| self.broker.entry(entry).map(row).map_err(failed))
+            .map(|entry| self.broker.entry(entry).map(|stored| self.row(stored)).map_err(failed))
             .collect::<Result<_, _>>()?;
         let checkpoint = self.broker.tree().head().checkpoint.clone();
         Ok(Response::new(QueryResponse { rows, next_page_token, checkpoint }))
@@ -181,22 +182,24 @@ impl Services {
             .map_err(failed)
     }
 
+    fn row(&self, stored: Stored) -> AuditRow {
+        let leaf = ledger::leaf::Leaf::decode(&stored.record.leaf);
+        let at = leaf.map_or(0, |leaf| leaf.time_unix_ns);
+        AuditRow {
+            entry: stored.entry,
+            at,
+            suspected: self.broker.is_suspected(&stored.record.detail, Moment(at)),
+            facts: stored.record.facts,
+            leaf: stored.record.leaf.to_vec(),
+            facts_opening: stored.record.facts_opening.to_vec(),
+        }
+    }
+
     fn size_or_newest(&self, size: u64) -> u64 {
         match size {
             0 => self.broker.tree().head().growth.size(),
             size => size,
         }
-    }
-}
-
-fn row(stored: Stored) -> AuditRow {
-    let leaf = ledger::leaf::Leaf::decode(&stored.record.leaf);
-    AuditRow {
-        entry: stored.entry,
-        at: leaf.map_or(0, |leaf| leaf.time_unix_ns),
-        facts: stored.record.facts,
-        leaf: stored.record.leaf.to_vec(),
-        facts_opening: stored.record.facts_opening.to_vec(),
     }
 }
 
