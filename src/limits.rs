@@ -66,6 +66,11 @@ pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Statements waiting for the committer.
 pub const COMMIT_QUEUE_MAX: usize = 4_096;
+/// What they may hold together, in KiB.
+pub const COMMIT_QUEUE_KIBIBYTES: usize = 64 * 1_024;
+/// A call that has not begun to answer by then is given up, whatever its caller asked;
+/// what it submitted goes on.
+pub const CALL_TIME_MAX: Duration = Duration::from_secs(120);
 
 const _: () =
     assert!(ENVELOPE_BYTES_MAX > SEALED_BODY_BYTES_MAX + STATEMENT_BYTES_MAX + WRAPS_MAX * 1_300);

@@ -29,7 +29,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
     clock::{Clock, Moment},
@@ -113,6 +113,8 @@ pub struct Counts {
 pub struct Broker {
     shared: Arc<Shared>,
     jobs: mpsc::Sender<Job>,
+    /// What the queue of jobs may hold, in KiB.
+    queue_room: Arc<Semaphore>,
 }
 
 impl Broker {

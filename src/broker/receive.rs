@@ -5,10 +5,7 @@
 //!
 //! Holds: I7, I10. Knows: store, directory, proto.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{collections::HashMap, sync::atomic::Ordering, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -43,17 +40,19 @@ impl Broker {
     }
 
     /// Offers what waits for these inboxes and what comes, until the receiver is
-    /// dropped or `ended` says so. Bounded: no more than the window is ever ahead of
+    /// dropped, it is no longer `allowed`, or `ended` says so. Bounded: no more than the window is ever ahead of
     /// the reader.
     pub async fn offer(
         &self,
         inboxes: Vec<InboxId>,
         to: mpsc::Sender<Result<Offered, Error>>,
+        allowed: impl Fn() -> bool + Send + Sync,
         ended: tokio_util::sync::CancellationToken,
     ) {
         let bells = self.shared.hub.listen(&inboxes);
         let mut rounds: Vec<Round> = inboxes.into_iter().map(Round::new).collect();
-        loop {
+        let mut caught_up = false;
+        while allowed() {
             // Listen before looking, so that nothing slips between the two.
             let mut rung: Vec<_> = bells.iter().map(|bell| Box::pin(bell.notified())).collect();
             for bell in &mut rung {
@@ -69,16 +68,18 @@ impl Broker {
             if offered {
                 continue;
             }
-            let wake = Instant::now() + limits::ALIVE_INTERVAL;
+            // Said at once when all that waited has been offered, then in silence.
+            let wake = if caught_up { limits::ALIVE_INTERVAL } else { Duration::ZERO };
             tokio::select! {
                 () = ended.cancelled() => return,
                 () = to.closed() => return,
                 () = any(rung) => {}
-                () = sleep_until(wake) => {
+                () = sleep_until(Instant::now() + wake) => {
                     let size = self.shared.tree.head().growth.size();
                     if to.send(Ok(Offered::Alive(size))).await.is_err() {
                         return;
                     }
+                    caught_up = true;
                 }
             }
         }
@@ -90,8 +91,9 @@ impl Broker {
         round: &mut Round,
         to: &mpsc::Sender<Result<Offered, Error>>,
     ) -> Result<bool, Gone> {
+        let round_inbox = round.inbox.clone();
         if round.started.elapsed() >= limits::REDELIVERY_INTERVAL {
-            round.begin_again();
+            round.begin_again(|entry| self.waits(&round_inbox, entry));
         }
         let mut offered = false;
         for entry in self.waiting(&round.inbox, round.after) {
@@ -220,7 +222,8 @@ impl Round {
     }
 
     /// From the oldest on again. Only what still waits keeps its count.
-    fn begin_again(&mut self) {
+    fn begin_again(&mut self, waits: impl Fn(u64) -> bool) {
+        self.attempts.retain(|entry, _| waits(*entry));
         self.started = Instant::now();
         self.after = None;
     }
@@ -247,11 +250,12 @@ impl Broker {
     pub fn receive(
         &self,
         inboxes: Vec<InboxId>,
+        allowed: impl Fn() -> bool + Send + Sync + 'static,
         ended: tokio_util::sync::CancellationToken,
     ) -> Stream {
         let (to, stream) = mpsc::channel(limits::STREAM_WINDOW);
-        let broker = Self { shared: Arc::clone(&self.shared), jobs: self.jobs.clone() };
-        tokio::spawn(async move { broker.offer(inboxes, to, ended).await });
+        let broker = self.clone();
+        tokio::spawn(async move { broker.offer(inboxes, to, allowed, ended).await });
         stream
     }
 }

@@ -20,7 +20,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::{
     Error, Shared, projection,
@@ -62,6 +62,8 @@ pub(super) enum Work {
 pub(super) struct Job {
     pub(super) work: Work,
     pub(super) reply: oneshot::Sender<Result<Done, Error>>,
+    /// Its share of what the queue may hold, in KiB; given back when it is done.
+    pub(super) room: OwnedSemaphorePermit,
 }
 
 /// Work that is done.
@@ -140,9 +142,11 @@ impl Sequencer {
         let mut draft = Draft::begin(&shared, &head);
         draft.low = self.store.is_low();
         shared.low.store(draft.low, Ordering::Relaxed);
-        for job in jobs {
-            let verdict = draft.take(job.work);
-            draft.waiters.push((job.reply, verdict));
+        let mut rooms = Vec::with_capacity(jobs.len());
+        for Job { work, reply, room } in jobs {
+            let verdict = draft.take(work);
+            draft.waiters.push((reply, verdict));
+            rooms.push(room);
         }
         if draft.records.is_empty() {
             answer(draft.waiters, &[], None);
@@ -248,7 +252,7 @@ fn take(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
 
 impl Work {
     /// About how much of a batch it takes.
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let detail = match self {
             Self::Statement(permitted) => permitted.authenticated().envelope().len(),
             Self::Change { change, .. } => change.change.len() + change.signatures.len() * 80,

@@ -121,8 +121,12 @@ impl Broker {
         if self.shared.stopped.load(Ordering::SeqCst) {
             return Err(Error::Broken("the ledger has stopped".into()));
         }
+        let kibibytes = u32::try_from(work.bytes() / 1_024 + 1).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.queue_room)
+            .try_acquire_many_owned(kibibytes)
+            .map_err(|_| Error::Busy(limits::BUSY_DELAY))?;
         let (reply, answer) = oneshot::channel();
-        self.jobs.try_send(Job { work, reply }).map_err(|error| match error {
+        self.jobs.try_send(Job { work, reply, room }).map_err(|error| match error {
             tokio::sync::mpsc::error::TrySendError::Full(_) => Error::Busy(limits::BUSY_DELAY),
             tokio::sync::mpsc::error::TrySendError::Closed(_) => {
                 Error::Broken("the ledger has stopped".into())

@@ -22,7 +22,7 @@ use crate::{
     identity::{self, Changed, Trust, TrustSettings},
     limits,
     listener::{ConnectionLimits, Counters, Listener},
-    wire::{services::Services, status},
+    wire::{deadline::Deadline, services::Services, status},
 };
 
 /// Why the server did not start.
@@ -93,7 +93,7 @@ impl Server {
         let counters = Arc::new(Counters::default());
         let ended = CancellationToken::new();
         let routes = Services::new(broker.clone(), ended.clone()).routes(config.reflection).await?;
-        let service = MapResponse::new(routes.prepare(), status::explained);
+        let service = MapResponse::new(Deadline(routes.prepare()), status::explained);
         let address = local(&socket, config.listen)?;
         let listener = Listener {
             trust: Arc::clone(&trust),

@@ -5,6 +5,7 @@
 //! Knows: broker, policy, identity, proto, domain, limits.
 
 pub mod client;
+pub mod deadline;
 pub mod paging;
 pub mod services;
 pub mod status;

@@ -115,6 +115,7 @@ pub fn explained(response: http::Response<tonic::body::Body>) -> http::Response<
     }
     let Some(bare) = Status::from_header_map(headers) else { return response };
     let (code, advice) = match bare.code() {
+        Code::DeadlineExceeded => ("deadline_exceeded", "send it again with the same request id"),
         Code::OutOfRange => ("message_too_large", "send messages of at most 4 MiB"),
         Code::Unimplemented => ("unknown_call", "ask reflection which calls there are"),
         Code::InvalidArgument | Code::Internal => ("malformed", "send a message of the right type"),

@@ -17,7 +17,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use self::fold::{Fold, empty_head, stored_at};
 pub use self::folder::{DataFolder, Reindexed};
@@ -167,7 +167,8 @@ pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Running, OpenE
     let sequencer = Sequencer { shared: Arc::clone(&shared), store, key, ledger };
     let committer =
         thread::Builder::new().name("committer".into()).spawn(move || sequencer.run(queue))?;
-    let broker = Broker { shared, jobs };
+    let queue_room = Arc::new(Semaphore::new(limits::COMMIT_QUEUE_KIBIBYTES));
+    let broker = Broker { shared, jobs, queue_room };
     Ok(Running { broker, recovery, committer, _lock: lock })
 }
 

@@ -14,7 +14,7 @@ use crate::{
     directory::Role,
     domain::{ids::InboxId, refusal::Refusal},
     identity::Peer,
-    limits,
+    limits, policy,
     proto::{
         self, Alive, Facts, GetConcernRequest, GetConcernResponse, ListDeliveriesRequest,
         ListDeliveriesResponse, ReceiveRequest, ReceiveResponse, SubmitRequest, SubmitResponse,
@@ -65,7 +65,10 @@ impl ExchangeService for Services {
     ) -> Result<Response<Self::ReceiveStream>, Status> {
         let peer = self.caller(&request, "ExchangeService/Receive").await?;
         let inboxes = self.own_inboxes(&peer, &request.get_ref().inboxes)?;
-        let offered = self.broker.receive(inboxes, self.ended.clone());
+        let broker = self.broker.clone();
+        let allowed =
+            move || policy::may_call(&broker.directory(), &peer, "ExchangeService/Receive").is_ok();
+        let offered = self.broker.receive(inboxes, allowed, self.ended.clone());
         let items = ReceiverStream::new(offered).map(|offered| {
             let item = match offered.map_err(failed)? {
                 Offered::Incoming(incoming) => Item::Incoming(*incoming),

@@ -1,0 +1,244 @@
+//! Facts and details in words. Bodies stay sealed: nothing here could open one.
+//!
+//! Knows: proto, clock.
+
+use serde_json::{Map, Value};
+
+use crate::{
+    clock::Moment,
+    proto::{
+        self, BeginMirrorRequest, EntryType, Envelope, Facts, GetEntryRequest, Person,
+        QueryRequest, SignedChange, Statement, statement::Act,
+    },
+};
+
+/// Named values in the order in which people should read them.
+pub(super) type Fields = Vec<(&'static str, Value)>;
+
+/// The same as a JSON object.
+pub(super) fn map(fields: Fields) -> Map<String, Value> {
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The same as lines of text, names aligned.
+pub(super) fn lines(fields: &Fields) -> Vec<String> {
+    let name = |name: &str| name.replace('_', " ");
+    fields.iter().map(|(field, value)| format!("  {:<20}{}", name(field), text(value))).collect()
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Bool(true) => "yes".into(),
+        Value::Bool(false) => "no".into(),
+        Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
+/// RFC 3339 in UTC.
+pub(super) fn rfc3339(nanos: u64) -> String {
+    Moment(nanos).rfc3339()
+}
+
+/// What an entry records, such as "concern".
+pub(super) fn kind(facts: &Facts) -> String {
+    let name = facts.r#type().as_str_name();
+    name.strip_prefix("ENTRY_TYPE_").unwrap_or(name).to_ascii_lowercase()
+}
+
+/// Says only what was said: empty texts and lists, zeros and "no" are left out.
+struct Said(Fields);
+
+impl Said {
+    fn text(&mut self, name: &'static str, text: &str) {
+        if !text.is_empty() {
+            self.0.push((name, text.into()));
+        }
+    }
+
+    fn list(&mut self, name: &'static str, texts: &[String]) {
+        if !texts.is_empty() {
+            self.0.push((name, texts.to_vec().into()));
+        }
+    }
+
+    fn number(&mut self, name: &'static str, number: Option<u64>) {
+        if let Some(number) = number {
+            self.0.push((name, number.into()));
+        }
+    }
+
+    fn yes(&mut self, name: &'static str, yes: bool) {
+        if yes {
+            self.0.push((name, true.into()));
+        }
+    }
+
+    fn hex(&mut self, name: &'static str, bytes: &[u8]) {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.text(name, &hex);
+    }
+
+    fn person(&mut self, person: Option<&Person>) {
+        let Some(person) = person else { return };
+        self.text("person", &person.name);
+        self.text("staff_id", &person.staff_id);
+        self.text("post", &person.post);
+        self.yes("simulated", person.simulated);
+    }
+}
+
+/// The facts of an entry.
+pub(super) fn facts(facts: &Facts) -> Fields {
+    let mut said = Said(vec![("type", kind(facts).into())]);
+    said.text("sender", &facts.sender);
+    said.list("inboxes", &facts.inboxes);
+    said.text("urgency", &facts.urgency);
+    said.text("class", &facts.class);
+    said.text("outcome", &facts.outcome);
+    said.number("answers", facts.answers);
+    said.text("inbox", &facts.inbox);
+    said.text("next_inbox", &facts.next_inbox);
+    said.text("reply_to", &facts.reply_to);
+    said.text("agreement", &facts.agreement);
+    said.yes("outside_agreement", facts.outside_agreement);
+    said.yes("exercise", facts.exercise);
+    said.list("flags", &facts.flags);
+    said.text("code", &facts.code);
+    said.text("subject", &facts.subject);
+    said.number("count", (facts.count > 0).then_some(facts.count));
+    said.number("sender_number", (facts.sender_number > 0).then_some(facts.sender_number));
+    if !facts.inbox_numbers.is_empty() {
+        said.0.push(("inbox_numbers", facts.inbox_numbers.clone().into()));
+    }
+    said.0
+}
+
+/// The facts beyond who and to whom, in one line.
+pub(super) fn summary(facts: &Facts) -> String {
+    let kind = kind(facts);
+    let mut said: Vec<String> = [&facts.urgency, &facts.class, &facts.outcome, &facts.code]
+        .into_iter()
+        .filter(|text| !text.is_empty() && **text != kind)
+        .cloned()
+        .collect();
+    // A key says little in a table, and much of its width.
+    if !facts.subject.is_empty() && facts.r#type() != EntryType::Genesis {
+        said.push(facts.subject.clone());
+    }
+    said.extend(facts.answers.map(|entry| format!("entry {entry}")));
+    if !facts.inbox.is_empty() && !facts.inboxes.contains(&facts.inbox) {
+        said.push(format!("at {}", facts.inbox));
+    }
+    if facts.outside_agreement {
+        said.push("outside any agreement".into());
+    }
+    if facts.exercise {
+        said.push("exercise".into());
+    }
+    said.extend(facts.flags.iter().cloned());
+    said.join(", ")
+}
+
+/// The detail of an entry: for a statement, what was signed.
+pub(super) fn detail(about: &Facts, detail: &[u8]) -> Result<Fields, proto::Undecodable> {
+    let mut said = Said(Vec::new());
+    match about.r#type() {
+        EntryType::Directory => {
+            let change: SignedChange = proto::decode(detail)?;
+            said.text("change", &about.subject);
+            said.number("signatures", Some(change.signatures.len() as u64));
+        }
+        EntryType::Query => look(&mut said, &about.code, detail)?,
+        EntryType::Unspecified | EntryType::Genesis | EntryType::Refusal | EntryType::Recovery => {
+            said.number("bytes", Some(detail.len() as u64))
+        }
+        _ => statement(&mut said, detail)?,
+    }
+    Ok(said.0)
+}
+
+/// Who looked at what, and why.
+fn look(said: &mut Said, code: &str, detail: &[u8]) -> Result<(), proto::Undecodable> {
+    match code {
+        "query" => {
+            let asked: QueryRequest = proto::decode(detail)?;
+            said.text("purpose", &asked.purpose);
+            said.text("agency", &asked.agency);
+            said.number("concern", asked.concern);
+            for (name, time) in [("from", asked.from_time), ("until", asked.until_time)] {
+                said.text(name, &if time > 0 { rfc3339(time) } else { String::new() });
+            }
+        }
+        "mirror" => {
+            let asked: BeginMirrorRequest = proto::decode(detail)?;
+            said.text("purpose", &asked.purpose);
+        }
+        "detail" | "entry" => {
+            let asked: GetEntryRequest = proto::decode(detail)?;
+            said.text("purpose", &asked.purpose);
+            said.number("entry", Some(asked.entry));
+            said.yes("with_detail", asked.with_detail);
+        }
+        _ => said.number("bytes", Some(detail.len() as u64)),
+    }
+    Ok(())
+}
+
+fn statement(said: &mut Said, detail: &[u8]) -> Result<(), proto::Undecodable> {
+    let envelope: Envelope = proto::decode(detail)?;
+    let statement: Statement = proto::decode(&envelope.statement)?;
+    said.text("from", &statement.from);
+    said.text("system", &statement.system);
+    said.list("to", &statement.to);
+    said.hex("request_id", &statement.request_id);
+    said.text("created_at", &statement.created_at);
+    said.number("answers", statement.answers);
+    said.text("inbox", &statement.inbox);
+    said.text("reply_to", &statement.reply_to);
+    said.list("flags", &statement.flags);
+    said.yes("exercise", statement.exercise.unwrap_or_default());
+    act(said, statement.act.as_ref());
+    said.hex("signed_by_key", envelope.signature.as_ref().map_or(&[], |by| &by.key_id));
+    if let Some(body) = envelope.body.filter(|body| !body.ciphertext.is_empty()) {
+        said.text("body", &format!("sealed, {} bytes", body.ciphertext.len()));
+        let wraps: Vec<String> =
+            body.wraps.iter().map(|wrap| format!("{}{}", wrap.inbox, wrap.agreement)).collect();
+        said.list("sealed_to", &wraps);
+    }
+    Ok(())
+}
+
+fn act(said: &mut Said, act: Option<&Act>) {
+    match act {
+        Some(Act::Concern(concern)) => {
+            said.text("kind", &concern.kind);
+            said.text("reference", &concern.reference);
+            said.text("urgency", &concern.urgency);
+            said.text("class", &concern.class);
+            said.text("agreement", &concern.agreement);
+            said.text("lawful_basis", &concern.lawful_basis);
+            said.text("occurred_at", &concern.occurred_at);
+        }
+        Some(Act::NotTaken(act)) => said.text("reason", &act.reason),
+        Some(Act::CannotOpen(act)) => said.text("reason", &act.reason),
+        Some(Act::Opened(act)) => said.person(act.person.as_ref()),
+        Some(Act::Acknowledgement(act)) => said.person(act.person.as_ref()),
+        Some(Act::Decision(act)) => {
+            said.person(act.person.as_ref());
+            said.text("outcome", &act.outcome);
+            said.text("reason", &act.reason);
+        }
+        Some(Act::Feedback(act)) => said.person(act.person.as_ref()),
+        Some(Act::Redirection(act)) => {
+            said.person(act.person.as_ref());
+            said.text("next", &act.next);
+            said.yes("misdirected", act.misdirected);
+        }
+        Some(Act::Withdrawal(act)) => said.text("reason", &act.reason),
+        Some(Act::WithdrawalConfirmed(act)) => said.person(act.person.as_ref()),
+        Some(Act::PhoneConfirmed(act)) => said.person(act.person.as_ref()),
+        Some(Act::Stored(_) | Act::Resealed(_)) | None => {}
+    }
+}
