@@ -64,6 +64,12 @@ pub struct KnownKey {
 }
 
 impl KnownKey {
+    /// Whether it may sign keys and agreements: a key confined to kinds of statement or
+    /// to inboxes may not.
+    pub fn speaks_for_agency(&self) -> bool {
+        self.record.kinds.is_empty() && self.record.inboxes.is_empty()
+    }
+
     /// Whether it may sign at this moment.
     pub fn valid_at(&self, now: Moment) -> bool {
         self.revoked.is_none() && window_holds(self.record.valid_from, self.record.valid_to, now)
@@ -287,7 +293,14 @@ impl Directory {
         let predecessor = self.keys.get(&key_id(&key.predecessor)?).ok_or(Refusal::UnknownKey)?;
         let same_system =
             predecessor.record.agency == key.agency && predecessor.record.system == key.system;
-        match same_system && predecessor.valid_at(now) && signed_by(signed, &predecessor.public) {
+        // A confined key cannot bring in one that may say more.
+        let within = |new: &[String], old: &[String]| {
+            old.is_empty() || (!new.is_empty() && new.iter().all(|name| old.contains(name)))
+        };
+        let confined = within(&key.kinds, &predecessor.record.kinds)
+            && within(&key.inboxes, &predecessor.record.inboxes);
+        let signed = predecessor.valid_at(now) && signed_by(signed, &predecessor.public);
+        match same_system && confined && signed {
             true => Ok(()),
             false => Err(Refusal::NotSigned { what: "signing key" }),
         }
@@ -349,6 +362,7 @@ impl Directory {
                 .ok()
                 .and_then(|id| self.keys.get(&id))
                 .filter(|known| known.record.agency == agency && known.valid_at(now))
+                .filter(|known| known.speaks_for_agency())
                 .is_some_and(|known| verifies(&known.public, &signed.change, signature))
         });
         if by_agency { Ok(()) } else { Err(Refusal::NotSigned { what: "change" }) }

@@ -228,3 +228,6 @@ pub fn must_be_signed(directory: &Directory, envelope: &[u8]) -> Result<(), Clie
     });
     if signed { Ok(()) } else { Err(wrong("its signature does not fit")) }
 }
+
+#[cfg(test)]
+mod tests;

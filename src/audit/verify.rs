@@ -9,13 +9,14 @@
 //!
 //! Holds: I3, I4. Knows: ledger, proto.
 
+mod receipt;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use serde::Deserialize;
+pub use receipt::{Opening, Proved, commits, verify_receipt};
 
 use super::mirror::CHECKPOINT_FILE;
 use crate::{
@@ -23,14 +24,12 @@ use crate::{
         self,
         checkpoint::Checkpoint,
         growth::Growth,
-        leaf::{LEAF_BYTES, Leaf, opens},
+        leaf::{LEAF_BYTES, Leaf},
         merkle::{Frontier, Hash, leaf_hash},
         note::Vkey,
         tiles::{TILE_WIDTH, TilePath, decode_bundle, encode_tile, tile_path},
-        tlog_proof::TlogProof,
     },
     limits,
-    proto::{self, Facts},
 };
 
 /// A file that a verification reads whole, in bytes at most: an opening holds an
@@ -74,7 +73,7 @@ pub enum VerifyError {
     #[error("the ledger was rewritten: {0}")]
     Rewritten(String),
     /// A receipt proves nothing, or not what its opening says.
-    #[error("the receipt does not verify: {0}")]
+    #[error("the receipt: {0}")]
     Receipt(String),
     /// A file is absent or cannot be read.
     #[error("{}: {source}", .file.display())]
@@ -118,16 +117,13 @@ pub fn verify_mirror_with(
         (None, true) => Ok(Verified { origin: checkpoint.origin().to_owned(), size, root }),
         (Some(tile), true) => Err(tile.altered()),
         (Some(tile), false) => Err(tile.leaf_altered(folder, size)),
-        (None, false) => Err(VerifyError::Checkpoint {
-            file: folder.join(CHECKPOINT_FILE),
-            reason: ledger::Error::Diverged("it is of another tree than these leaves make"),
-        }),
+        (None, false) => Err(of_another_tree(folder.join(CHECKPOINT_FILE))),
     }
 }
 
 /// Whether the mirror in `folder` continues the tree of an older checkpoint, which may
 /// be anyone's: an operator's, a witness's, one from a receipt. Gives the older one.
-/// Read together with [`verify_mirror`], which it does not repeat.
+/// The leaves must make both roots; the tiles are [`verify_mirror`]'s to compare.
 ///
 /// # Errors
 /// [`VerifyError::Rewritten`] if it does not.
@@ -136,7 +132,8 @@ pub fn verify_extends(
     old_checkpoint: &[u8],
     vkeys: &[Vkey],
 ) -> Result<Verified, VerifyError> {
-    let new = checkpoint(&folder.join(CHECKPOINT_FILE), vkeys)?;
+    let new_file = folder.join(CHECKPOINT_FILE);
+    let new = checkpoint(&new_file, vkeys)?;
     let old = Checkpoint::open_any(old_checkpoint, vkeys).map_err(|reason| {
         VerifyError::Checkpoint { file: "the older checkpoint".into(), reason }
     })?;
@@ -151,19 +148,30 @@ pub fn verify_extends(
         return Err(VerifyError::Rewritten(reason));
     }
     let mut tree = Frontier::new();
-    while tree.size() < size {
+    let mut continues = size == 0;
+    while tree.size() < new.size() {
         let (path, bytes) = bundle_at(folder, tree.size(), new.size())?;
-        let leaves = leaves(&path, tree.size(), &bytes)?;
-        let wanted = usize::try_from(size - tree.size()).unwrap_or(usize::MAX);
-        leaves.into_iter().take(wanted).for_each(|leaf| tree.push(leaf_hash(leaf)));
+        for leaf in leaves(&path, tree.size(), &bytes)? {
+            tree.push(leaf_hash(leaf));
+            continues |= tree.size() == size && tree.root() == root;
+        }
     }
-    match tree.root() == root {
+    if tree.root() != new.root() {
+        return Err(of_another_tree(new_file));
+    }
+    match continues {
         true => Ok(Verified { origin: old.origin().to_owned(), size, root }),
         false => Err(VerifyError::Rewritten(format!(
             "the first {size} entries of this mirror are not those that the older checkpoint \
              was signed for; both are signed, keep both"
         ))),
     }
+}
+
+/// A checkpoint that other leaves were signed with.
+fn of_another_tree(file: PathBuf) -> VerifyError {
+    let reason = ledger::Error::Diverged("it is of another tree than these leaves make");
+    VerifyError::Checkpoint { file, reason }
 }
 
 /// Opens the checkpoint in a file.
@@ -316,107 +324,6 @@ impl Differs {
         };
         VerifyError::Altered { file: folder.join(bundle.to_string()), entry: self.entry, reason }
     }
-}
-
-/// What opens the leaf of a receipt, as `<name>.opening.json` beside it says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opening {
-    /// The entry.
-    pub entry: u64,
-    /// The leaf.
-    pub leaf: Vec<u8>,
-    /// The serialised facts.
-    pub facts: Vec<u8>,
-    /// Opens the leaf's commitment to them.
-    pub facts_opening: Vec<u8>,
-    /// The detail, such as an envelope; empty if it is not known.
-    pub detail: Vec<u8>,
-    /// Opens the leaf's commitment to it; empty if it is not known.
-    pub detail_opening: Vec<u8>,
-}
-
-#[derive(Deserialize)]
-struct OpeningFile {
-    entry: u64,
-    leaf: String,
-    facts: String,
-    facts_opening: String,
-    #[serde(default)]
-    detail_opening: String,
-    #[serde(default)]
-    envelope: String,
-}
-
-impl Opening {
-    /// Reads the JSON of an opening.
-    ///
-    /// # Errors
-    /// [`VerifyError::Receipt`] if it is not one.
-    pub fn parse(json: &[u8]) -> Result<Self, VerifyError> {
-        let unreadable = |error: &dyn ToString| {
-            VerifyError::Receipt(format!("its opening cannot be read: {}", error.to_string()))
-        };
-        let file: OpeningFile = serde_json::from_slice(json).map_err(|error| unreadable(&error))?;
-        let base64 = |text: &str| STANDARD.decode(text).map_err(|error| unreadable(&error));
-        Ok(Self {
-            entry: file.entry,
-            leaf: base64(&file.leaf)?,
-            facts: base64(&file.facts)?,
-            facts_opening: base64(&file.facts_opening)?,
-            detail: base64(&file.envelope)?,
-            detail_opening: base64(&file.detail_opening)?,
-        })
-    }
-}
-
-/// What a receipt proves.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Proved {
-    /// The entry number.
-    pub entry: u64,
-    /// Its entry id, time and commitments.
-    pub leaf: Leaf,
-    /// The facts that its leaf commits to.
-    pub facts: Facts,
-    /// Whether a detail was given, and the leaf commits to it.
-    pub detail: bool,
-    /// The signed checkpoint it is under.
-    pub checkpoint: Checkpoint,
-}
-
-/// Verifies a receipt: the leaf is in a ledger that one of these keys signs for, and
-/// commits to the facts and, if it is given, to the detail.
-///
-/// # Errors
-/// [`VerifyError::Receipt`].
-pub fn verify_receipt(
-    tlog_proof: &[u8],
-    opening: &Opening,
-    vkeys: &[Vkey],
-) -> Result<Proved, VerifyError> {
-    let refused = |reason: &dyn ToString| VerifyError::Receipt(reason.to_string());
-    let proof = TlogProof::parse(tlog_proof).map_err(|error| refused(&error))?;
-    let (entry, checkpoint) =
-        proof.verify(&opening.leaf, vkeys).map_err(|error| refused(&error))?;
-    if entry != opening.entry {
-        let said = opening.entry;
-        return Err(refused(&format!("it proves entry {entry}, its opening says {said}")));
-    }
-    let leaf = Leaf::decode(&opening.leaf).map_err(|error| refused(&error))?;
-    if !commits(&leaf.facts, &opening.facts, &opening.facts_opening) {
-        return Err(refused(&"its facts are not those that its leaf commits to"));
-    }
-    let facts = proto::decode(&opening.facts).map_err(|error| refused(&error))?;
-    let detail = !opening.detail_opening.is_empty();
-    if detail && !commits(&leaf.detail, &opening.detail, &opening.detail_opening) {
-        return Err(refused(&"its envelope is not the one that its leaf commits to"));
-    }
-    Ok(Proved { entry, leaf, facts, detail, checkpoint })
-}
-
-/// Whether a commitment opens to a content, with an opening of any length.
-pub fn commits(commitment: &Hash, content: &[u8], opening: &[u8]) -> bool {
-    <&[u8; 32]>::try_from(opening).is_ok_and(|opening| opens(commitment, content, opening))
 }
 
 #[cfg(test)]

@@ -141,14 +141,24 @@ impl Found {
                 match beyond {
                     0 => Ok(()),
                     _ => print::line(format!(
-                        "  {beyond} entries more are whole and not published yet: the next start takes them"
+                        "  {beyond} entries more are whole and not published yet; the next start \
+                         takes them"
                     )),
                 }
             }
-            _ => print::line(format!(
-                "NOT SOUND: {} problems in {segments} segments, {bytes} bytes. Change nothing; copy the folder first.",
-                self.problem_count()
-            )),
+            checked => {
+                let problems = match self.problem_count() {
+                    1 => "1 problem".to_owned(),
+                    count => format!("{count} problems"),
+                };
+                print::line(format!("NOT SOUND: {problems} in {segments} segments"))?;
+                if checked.is_none() {
+                    print::line(
+                        "  Its bytes are not what was written; the entries were not checked.",
+                    )?;
+                }
+                print::line("  Change nothing: copy the whole folder first.")
+            }
         }
     }
 

@@ -9,9 +9,20 @@
 //!
 //! Knows: everything.
 
+mod act;
+mod audit;
 mod demo;
+mod directory;
 mod init;
+mod kept;
+mod maintain;
+mod print;
+mod progress;
+mod receive;
+mod send;
 mod serve;
+mod speaker;
+mod status;
 
 use std::process::ExitCode;
 
@@ -31,6 +42,20 @@ enum Command {
     Demo(demo::Demo),
     Init(init::Init),
     Serve(serve::Serve),
+    Send(send::Send),
+    Receive(receive::Receive),
+    Opened(act::Opened),
+    Ack(act::Ack),
+    Decide(act::Decide),
+    Feedback(act::Feedback),
+    Redirect(act::Redirect),
+    Withdraw(act::Withdraw),
+    ConfirmWithdrawal(act::ConfirmWithdrawal),
+    Status(status::Status),
+    Directory(directory::Directory),
+    Audit(audit::Audit),
+    Fsck(maintain::Fsck),
+    Reindex(maintain::Reindex),
     /// Print completions for a shell
     #[command(after_help = "Example:\n  cairn completions bash > /etc/bash_completion.d/cairn")]
     Completions {
@@ -76,6 +101,20 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(demo) => demo.run().await,
         Command::Init(init) => init.run().await,
         Command::Serve(serve) => serve.run().await,
+        Command::Send(send) => send.run().await,
+        Command::Receive(receive) => receive.run().await,
+        Command::Opened(opened) => opened.run().await,
+        Command::Ack(ack) => ack.run().await,
+        Command::Decide(decide) => decide.run().await,
+        Command::Feedback(feedback) => feedback.run().await,
+        Command::Redirect(redirect) => redirect.run().await,
+        Command::Withdraw(withdraw) => withdraw.run().await,
+        Command::ConfirmWithdrawal(confirm) => confirm.run().await,
+        Command::Status(status) => status.run().await,
+        Command::Directory(directory) => directory.run().await,
+        Command::Audit(audit) => audit.run().await,
+        Command::Fsck(fsck) => fsck.run().await,
+        Command::Reindex(reindex) => reindex.run().await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "cairn", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

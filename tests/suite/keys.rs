@@ -92,6 +92,18 @@ async fn a_key_says_only_what_it_was_registered_for() {
     assert_eq!(code(taken), "key_not_permitted");
     let sent = send(&program, &concern("school", &["police/duty"], "S-1")).await;
     assert_eq!(code(sent), "key_not_permitted");
+    // Nor bring in a key that may say more, nor sign for the agency.
+    let (own, more) = (SigningKey::from_seed(&[6; 32]), SigningKey::from_seed(&[8; 32]));
+    let record = proto::SigningKey { predecessor: own.key_id().0.to_vec(), ..Default::default() };
+    let unconfined = next_key(&more, record, &[&own, &more]);
+    assert_eq!(code(world.admin.apply(unconfined).await), "not_signed");
+    let planted = Change::SealingKey(proto::SealingKey {
+        inbox: "school/duty".into(),
+        public_key: SealingKeyPair::generate().unwrap().public().to_bytes(),
+        ..Default::default()
+    });
+    let planted = enrol::signed(EXCHANGE, planted, &[program.folder()]);
+    assert_eq!(code(world.admin.apply(planted).await), "not_signed");
     say(school, entry, "school/duty", acknowledged()).await.unwrap();
     world.check().await;
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     audit::testbed::{Ledger, files, flip},
     crypto::sign::SigningKey,
-    ledger::{extension::extends, merkle::Frontier, note::KeyKind},
+    ledger::{extension::extends, merkle::Frontier, note::KeyKind, tlog_proof::TlogProof},
 };
 
 fn altered(result: Result<Verified, VerifyError>) -> (PathBuf, u64) {
@@ -157,6 +157,16 @@ fn catches_a_rewritten_entry_under_a_fresh_signature() {
             false => assert_eq!(extends.unwrap().size, size),
         }
     }
+}
+
+/// An honest beginning does not make up for an end that nobody signed.
+#[test]
+fn refuses_to_continue_into_leaves_that_the_mirror_was_not_signed_with() {
+    let ledger = Ledger::of(600);
+    let mirror = ledger.mirror();
+    flip(&mirror.path().join("tile/entries/002.p/88"), 50);
+    let refused = verify_extends(mirror.path(), &ledger.checkpoint(20), &[ledger.vkey()]);
+    assert!(matches!(refused, Err(VerifyError::Checkpoint { .. })), "{refused:?}");
 }
 
 #[test]

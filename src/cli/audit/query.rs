@@ -89,18 +89,11 @@ fn as_json(answer: &Answer) -> Value {
 }
 
 fn as_text(answer: &Answer) -> std::io::Result<()> {
-    let head = ["entry", "time", "what", "from", "to", "about"];
-    let row = |row: &Row| {
-        vec![
-            row.entry.to_string(),
-            print::moment(row.leaf.time_unix_ns),
-            words::kind(&row.facts),
-            row.facts.sender.clone(),
-            row.facts.inboxes.join(", "),
-            words::summary(&row.facts),
-        ]
-    };
-    print::table(&head, answer.rows.iter().map(row))?;
+    for Row { entry, leaf, facts } in &answer.rows {
+        let (at, kind) = (print::moment(leaf.time_unix_ns), words::kind(facts));
+        let line = format!("{entry:>8}  {at}  {kind:<16} {}", words::summary(facts));
+        print::line(line.trim_end())?;
+    }
     let (count, size) = (answer.rows.len(), answer.checkpoint.size());
     let entries = if count == 1 { "entry" } else { "entries" };
     print::line(format!(

@@ -104,6 +104,9 @@ fn as_text(
             for line in words::lines(fields) {
                 print::line(line)?;
             }
+            if look::is_statement(&proved.facts) {
+                print::line("Its signature verifies: the directory has that key for its sender.")?;
+            }
         }
         None if shown.erased => print::line("Its detail is erased.")?,
         None if detail_asked => print::line("It has no detail.")?,

@@ -115,30 +115,35 @@ pub(super) fn facts(facts: &Facts) -> Fields {
     said.0
 }
 
-/// The facts beyond who and to whom, in one line.
+/// The facts in one line: who, to whom, and what about.
 pub(super) fn summary(facts: &Facts) -> String {
     let kind = kind(facts);
-    let mut said: Vec<String> = [&facts.urgency, &facts.class, &facts.outcome, &facts.code]
+    let mut about: Vec<String> = [&facts.urgency, &facts.class, &facts.outcome, &facts.code]
         .into_iter()
         .filter(|text| !text.is_empty() && **text != kind)
         .cloned()
         .collect();
-    // A key says little in a table, and much of its width.
+    // A key says little in a line, and takes all of it.
     if !facts.subject.is_empty() && facts.r#type() != EntryType::Genesis {
-        said.push(facts.subject.clone());
+        about.push(facts.subject.clone());
     }
-    said.extend(facts.answers.map(|entry| format!("entry {entry}")));
+    about.extend(facts.answers.map(|entry| format!("about entry {entry}")));
     if !facts.inbox.is_empty() && !facts.inboxes.contains(&facts.inbox) {
-        said.push(format!("at {}", facts.inbox));
+        about.push(format!("at {}", facts.inbox));
     }
     if facts.outside_agreement {
-        said.push("outside any agreement".into());
+        about.push("outside any agreement".into());
     }
     if facts.exercise {
-        said.push("exercise".into());
+        about.push("exercise".into());
     }
-    said.extend(facts.flags.iter().cloned());
-    said.join(", ")
+    about.extend(facts.flags.iter().cloned());
+    let mut line = facts.sender.clone();
+    if !facts.inboxes.is_empty() {
+        line += &format!(" to {}", facts.inboxes.join(", "));
+    }
+    let colon = if line.is_empty() || about.is_empty() { "" } else { ": " };
+    line + colon + &about.join(", ")
 }
 
 /// The detail of an entry: for a statement, what was signed.
@@ -240,5 +245,69 @@ fn act(said: &mut Said, act: Option<&Act>) {
         Some(Act::WithdrawalConfirmed(act)) => said.person(act.person.as_ref()),
         Some(Act::PhoneConfirmed(act)) => said.person(act.person.as_ref()),
         Some(Act::Stored(_) | Act::Resealed(_)) | None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decision() -> Facts {
+        let mut facts = Facts {
+            sender: "sw-ardness".into(),
+            outcome: "no_further_action".into(),
+            answers: Some(12),
+            inbox: "sw-ardness/duty".into(),
+            sender_number: 3,
+            ..Facts::default()
+        };
+        facts.set_type(EntryType::Decision);
+        facts
+    }
+
+    #[test]
+    fn facts_say_what_was_said_and_no_more() {
+        let names: Vec<_> = facts(&decision()).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["type", "sender", "outcome", "answers", "inbox", "sender_number"]);
+        assert_eq!(lines(&facts(&decision()))[5], "  sender number       3");
+    }
+
+    #[test]
+    fn a_line_says_who_to_whom_and_what_about() {
+        let mut facts = decision();
+        let line = "sw-ardness: no_further_action, about entry 12, at sw-ardness/duty";
+        assert_eq!(summary(&facts), line);
+        facts.inboxes = vec!["police-ardness/desk".into()];
+        assert!(summary(&facts).starts_with("sw-ardness to police-ardness/desk: no_further"));
+        assert_eq!(summary(&Facts::default()), "");
+    }
+
+    #[test]
+    fn a_statement_in_words_never_holds_its_body() {
+        let person = Person { name: "A. Reader".into(), post: "duty".into(), ..Person::default() };
+        let act = Act::Opened(proto::Opened { person: Some(person) });
+        let statement =
+            Statement { from: "sw-ardness".into(), act: Some(act), ..Statement::default() };
+        let body = proto::SealedBody { ciphertext: b"secret".to_vec(), ..Default::default() };
+        let envelope = Envelope {
+            statement: proto::encode(&statement),
+            body: Some(body),
+            ..Envelope::default()
+        };
+        let fields = detail(&decision(), &proto::encode(&envelope)).unwrap();
+        let said = lines(&fields).join("\n");
+        assert!(said.contains("A. Reader") && said.contains("sealed, 6 bytes"), "{said}");
+        assert!(!said.contains("secret"));
+    }
+
+    #[test]
+    fn a_look_says_its_purpose_and_a_detail_that_is_none_is_refused() {
+        let mut facts = Facts { code: "mirror".into(), ..Facts::default() };
+        facts.set_type(EntryType::Query);
+        let asked = BeginMirrorRequest { purpose: "monthly_check".into() };
+        let said = map(detail(&facts, &proto::encode(&asked)).unwrap());
+        assert_eq!(said["purpose"], "monthly_check");
+        assert!(detail(&facts, &[0xFF]).is_err());
+        assert!(detail(&decision(), &[0xFF]).is_err());
     }
 }

@@ -246,6 +246,12 @@ impl Client {
             .max_encoding_message_size(limits::MESSAGE_BYTES_MAX)
     }
 
+    /// The directory service, for calls that have no method of their own here.
+    pub fn directory_service(&self) -> DirectoryServiceClient<Channel> {
+        DirectoryServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(limits::DIRECTORY_PAGE_BYTES_MAX)
+    }
+
     /// The status service.
     pub fn status(&self) -> StatusServiceClient<Channel> {
         StatusServiceClient::new(self.channel.clone())

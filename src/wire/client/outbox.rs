@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! outbox/<id>.envelope       not answered yet, or refused
-//! outbox/<id>.refused.json   why, with the code and what to do
+//! outbox/<id>.refused.json   why, with the code and what to do; alone, where the body
+//!                            was too large to be sealed
 //! sent/<id>.envelope         accepted
 //! sent/<id>.tlog-proof       its receipt
 //! sent/<id>.opening.json     what opens the receipt's leaf, base64
@@ -16,6 +17,7 @@
 //! Holds: I6, I8. Knows: store (durable files), proto.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -30,7 +32,7 @@ use crate::{
 };
 
 /// Why a statement was refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedNote {
     /// The stable code.
     pub code: String,
@@ -88,6 +90,22 @@ impl Outbox {
         Ok((id, envelope))
     }
 
+    /// Puts a freshly sealed envelope in the place of the one with the same content.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn replace(&self, envelope: &[u8]) -> io::Result<()> {
+        let id = id_of(envelope);
+        files::write_atomic(&self.outbox.join(format!("{id}.envelope")), envelope)
+    }
+
+    /// Whether something with the content of this envelope is in it or was sent.
+    #[must_use]
+    pub fn holds(&self, envelope: &[u8]) -> bool {
+        let name = format!("{}.envelope", id_of(envelope));
+        [&self.outbox, &self.sent].iter().any(|folder| folder.join(&name).exists())
+    }
+
     /// It was accepted: keeps the receipt, then lets go of it.
     ///
     /// # Errors
@@ -126,20 +144,24 @@ impl Outbox {
     /// # Errors
     /// What the file system says.
     pub fn list(&self) -> io::Result<Vec<Kept>> {
-        let mut kept = Vec::new();
+        let mut ids = BTreeSet::new();
         for entry in fs::read_dir(&self.outbox)? {
-            let path = entry?.path();
-            let Some(id) =
-                path.file_name().and_then(|name| name.to_str()?.strip_suffix(".envelope"))
-            else {
-                continue;
-            };
-            let note = fs::read(self.outbox.join(format!("{id}.refused.json"))).ok();
-            let refused = note.and_then(|note| serde_json::from_slice(&note).ok());
-            kept.push(Kept { id: id.to_owned(), refused });
+            let name = entry?.file_name();
+            let id = name.to_str().and_then(|name| {
+                name.strip_suffix(".envelope").or_else(|| name.strip_suffix(".refused.json"))
+            });
+            ids.extend(id.map(str::to_owned));
         }
-        kept.sort_by(|one, other| one.id.cmp(&other.id));
-        Ok(kept)
+        let kept = |id: String| Kept { refused: self.refusal(&id), id };
+        Ok(ids.into_iter().map(kept).collect())
+    }
+
+    /// Why something in it was refused; `None` if it was not answered yet.
+    #[must_use]
+    pub fn refusal(&self, id: &str) -> Option<RefusedNote> {
+        let note = fs::read(self.outbox.join(format!("{id}.refused.json"))).ok()?;
+        // A note that cannot be read still says that it was refused.
+        Some(serde_json::from_slice(&note).unwrap_or_default())
     }
 
     /// The envelope of something in it.
@@ -185,4 +207,57 @@ fn id_of(envelope: &[u8]) -> String {
     let digest = Sha256::digest(proto::encode(&same));
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     format!("{}-{}", hex(&request_id), hex(&digest[..4]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn envelope(reference: &str, nonce: u8) -> Vec<u8> {
+        let concern = proto::Concern { reference: reference.into(), ..proto::Concern::default() };
+        let statement = Statement {
+            request_id: vec![7; 16],
+            seal: Some(proto::Seal { body_sha256: vec![nonce; 32], ..proto::Seal::default() }),
+            act: Some(proto::statement::Act::Concern(concern)),
+            ..Statement::default()
+        };
+        proto::encode(&Envelope { statement: proto::encode(&statement), ..Envelope::default() })
+    }
+
+    fn note() -> RefusedNote {
+        RefusedNote { code: "body_too_large".into(), ..RefusedNote::default() }
+    }
+
+    #[test]
+    fn the_same_content_finds_its_envelope_until_it_is_replaced_and_after_it_was_sent() {
+        let dir = tempfile::tempdir().unwrap();
+        let outbox = Outbox::of(dir.path()).unwrap();
+        let (first, again) = (envelope("R", 1), envelope("R", 2));
+        assert!(!outbox.holds(&first));
+        let (id, kept) = outbox.put(first.clone()).unwrap();
+        assert_eq!((kept, outbox.holds(&again)), (first.clone(), true));
+        assert_eq!(outbox.put(again.clone()).unwrap(), (id.clone(), first));
+        outbox.replace(&again).unwrap();
+        assert_eq!(outbox.envelope(&id).unwrap(), again);
+        outbox.accepted(&id, &again, &Receipt::default()).unwrap();
+        assert!(outbox.list().unwrap().is_empty() && outbox.holds(&again));
+        assert_ne!(outbox.put(envelope("S", 1)).unwrap().0, id);
+    }
+
+    #[test]
+    fn what_was_refused_is_listed_with_and_without_an_envelope_until_it_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let outbox = Outbox::of(dir.path()).unwrap();
+        let (id, _) = outbox.put(envelope("R", 1)).unwrap();
+        outbox.refused(&id, &note()).unwrap();
+        outbox.refused("never-sealed", &note()).unwrap();
+        let listed = outbox.list().unwrap();
+        assert_eq!(listed.len(), 2);
+        assert!(listed.iter().all(|kept| kept.refused == Some(note())));
+        outbox.forget("never-sealed").unwrap();
+        fs::write(dir.path().join(format!("outbox/{id}.refused.json")), "{").unwrap();
+        assert_eq!(outbox.refusal(&id), Some(RefusedNote::default()));
+        outbox.forget(&id).unwrap();
+        assert!(outbox.list().unwrap().is_empty());
+    }
 }

@@ -1,0 +1,237 @@
+//! Areas, agencies, systems, inboxes, and the end of a signing key: changes that the
+//! directory's administrators make without another's signature.
+//!
+//! What a command does not say stays as it was.
+//!
+//! Knows: wire::client, domain, proto.
+
+use std::process::ExitCode;
+
+use anyhow::ensure;
+use clap::Args;
+
+use super::{
+    Speaker,
+    known::{self, Known, as_change},
+    put,
+};
+use crate::{
+    crypto::KeyId,
+    domain::{
+        ids::{AgencyId, InboxId, SystemName},
+        vocabulary::AGENCY_KINDS,
+    },
+    proto::{self, KeyRevocation, directory_change::Change},
+    wire::client,
+};
+
+/// Add or change an area
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cairn directory area ardness --catch-all sw-ardness/duty \
+    --out-of-hours sw-ardness-ooh/duty --system x/systems/operator/admin")]
+pub(super) struct Area {
+    /// Its id
+    id: String,
+    /// The inbox that owns what nobody else does
+    #[arg(long, value_name = "AGENCY/ROLE")]
+    catch_all: Option<InboxId>,
+    /// The inbox that answers out of hours
+    #[arg(long, value_name = "AGENCY/ROLE")]
+    out_of_hours: Option<InboxId>,
+    /// The post of the senior officer who is told last
+    #[arg(long, value_name = "POST")]
+    senior_post: Option<String>,
+    /// That officer's telephone
+    #[arg(long, value_name = "NUMBER")]
+    senior_phone: Option<String>,
+    #[command(flatten)]
+    speaker: Speaker,
+}
+
+impl Area {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let client = self.speaker.client()?;
+        let known = Known::read(&client).await?;
+        let before = known.areas.get(&self.id);
+        let mut area = before.cloned().unwrap_or_default();
+        area.id = self.id;
+        set(&mut area.catch_all, self.catch_all);
+        set(&mut area.out_of_hours, self.out_of_hours);
+        set(&mut area.senior_post, self.senior_post);
+        set(&mut area.senior_phone, self.senior_phone);
+        put(&client, Change::Area(area), as_change(before, Change::Area)).await
+    }
+}
+
+/// Add or change an agency
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cairn directory agency school-a --kind school \
+    --name \"School A\" --area ardness --system x/systems/operator/admin")]
+pub(super) struct Agency {
+    /// Its id, 1 to 64 of A-Z a-z 0-9 . _ -
+    id: AgencyId,
+    /// What it is, such as social_work, police, school, gp, other
+    #[arg(long, value_parser = agency_kind)]
+    kind: Option<String>,
+    /// Its name as people know it
+    #[arg(long)]
+    name: Option<String>,
+    /// Its area, which must be there already
+    #[arg(long)]
+    area: Option<String>,
+    #[command(flatten)]
+    speaker: Speaker,
+}
+
+impl Agency {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let client = self.speaker.client()?;
+        let known = Known::read(&client).await?;
+        let before = known.agencies.get(self.id.as_str());
+        let mut agency = before.cloned().unwrap_or_default();
+        agency.id = self.id.to_string();
+        set(&mut agency.kind, self.kind);
+        set(&mut agency.name, self.name);
+        set(&mut agency.area, self.area);
+        ensure!(!agency.name.is_empty(), "a new agency needs --name, as people know it");
+        put(&client, Change::Agency(agency), as_change(before, Change::Agency)).await
+    }
+}
+
+/// Add or change a system, or suspend it
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cairn directory system school-a mis --roles agency \
+    --system x/systems/operator/admin\n  \
+    cairn directory system school-a mis --suspended true --system x/systems/operator/admin")]
+pub(super) struct System {
+    /// Its agency
+    agency: AgencyId,
+    /// Its name within the agency, as its certificate says it
+    name: SystemName,
+    /// What it may do: agency, on_call, auditor, directory_admin, witness
+    #[arg(long, value_delimiter = ',', value_name = "ROLE,…")]
+    roles: Option<Vec<String>>,
+    /// Whether it may do nothing any more
+    #[arg(long, value_name = "BOOL")]
+    suspended: Option<bool>,
+    #[command(flatten)]
+    speaker: Speaker,
+}
+
+impl System {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let client = self.speaker.client()?;
+        let known = Known::read(&client).await?;
+        let before = known.systems.get(&(self.agency.to_string(), self.name.to_string()));
+        let mut system = before.cloned().unwrap_or_default();
+        system.agency = self.agency.to_string();
+        system.name = self.name.to_string();
+        system.roles = self.roles.unwrap_or(system.roles);
+        system.suspended = self.suspended.unwrap_or(system.suspended);
+        ensure!(!system.roles.is_empty(), "a new system needs --roles, such as --roles agency");
+        put(&client, Change::System(system), as_change(before, Change::System)).await
+    }
+}
+
+/// Add or change an inbox
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  cairn directory inbox sw-ardness/duty --phone \"0131 496 0542\" \
+    --calendar 24x7 --deputy sw-ardness-ooh/duty --system x/systems/operator/admin"
+)]
+pub(super) struct Inbox {
+    /// The duty role that receives
+    #[arg(value_name = "AGENCY/ROLE")]
+    id: InboxId,
+    /// The telephone that is answered
+    #[arg(long, value_name = "NUMBER")]
+    phone: Option<String>,
+    /// The calendar it works by, such as 24x7 or scotland-working-hours
+    #[arg(long)]
+    calendar: Option<String>,
+    /// The inbox that stands in for it
+    #[arg(long, value_name = "AGENCY/ROLE")]
+    deputy: Option<InboxId>,
+    /// Whether it takes nothing new
+    #[arg(long, value_name = "BOOL")]
+    retired: Option<bool>,
+    #[command(flatten)]
+    speaker: Speaker,
+}
+
+impl Inbox {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let client = self.speaker.client()?;
+        let known = Known::read(&client).await?;
+        let before = known.inboxes.get(&self.id.to_string());
+        let mut inbox = before.cloned().unwrap_or_default();
+        inbox.id = self.id.to_string();
+        set(&mut inbox.phone, self.phone);
+        set(&mut inbox.calendar, self.calendar);
+        set(&mut inbox.deputy, self.deputy);
+        inbox.retired = self.retired.unwrap_or(inbox.retired);
+        ensure!(!inbox.calendar.is_empty(), "a new inbox needs --calendar, such as 24x7");
+        put(&client, Change::Inbox(inbox), as_change(before, Change::Inbox)).await
+    }
+}
+
+/// End a signing key
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cairn directory revoke 0123456789abcdef \
+    --suspected-since 2026-11-20T18:00:00Z --system x/systems/operator/admin")]
+pub(super) struct Revoke {
+    /// The key, as `cairn directory show` lists it
+    #[arg(value_parser = known::key_id)]
+    key: KeyId,
+    /// Flag what was signed with it after this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    suspected_since: Option<jiff::Timestamp>,
+    #[command(flatten)]
+    speaker: Speaker,
+}
+
+impl Revoke {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let client = self.speaker.client()?;
+        let known = Known::read(&client).await?;
+        let found = known.directory.key(&self.key);
+        let Some(found) = found else {
+            anyhow::bail!("{}: no such key; `cairn directory show` lists them", self.key)
+        };
+        let whose = format!("{}/{}", found.record.agency, found.record.system);
+        let revocation = KeyRevocation {
+            key_id: self.key.0.to_vec(),
+            suspected_since: self.suspected_since.map_or(0, jiff::Timestamp::as_second),
+        };
+        let now = client::now();
+        let another = known.signing_keys.iter().any(|(id, key)| {
+            let same = format!("{}/{}", key.agency, key.system) == whose;
+            same && *id != self.key && known.standing(id, now) == "valid"
+        });
+        let code = put(&client, Change::KeyRevocation(revocation), None).await?;
+        if !another {
+            eprintln!("{whose} has no valid key left: it can say nothing until it has a new one");
+        }
+        Ok(code)
+    }
+}
+
+fn set(field: &mut String, said: Option<impl ToString>) {
+    if let Some(said) = said {
+        *field = said.to_string();
+    }
+}
+
+fn agency_kind(text: &str) -> Result<String, String> {
+    let codes = || AGENCY_KINDS.codes.iter().map(|code| code.code).collect::<Vec<_>>().join(", ");
+    match AGENCY_KINDS.contains(text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("must be one of: {}", codes())),
+    }
+}
+
+/// The system of this name, if the directory has it.
+pub(super) fn system_change(agency: &str, name: &str, roles: Vec<String>) -> Change {
+    let (agency, name) = (agency.to_owned(), name.to_owned());
+    Change::System(proto::System { agency, name, roles, suspended: false })
+}
