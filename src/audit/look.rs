@@ -17,6 +17,7 @@ use super::{
     verify::{Opening, Proved, commits, verify_receipt},
 };
 use crate::{
+    clock::Moment,
     crypto::sign::{STATEMENT_TYPE, verify_dsse},
     directory::{self, Directory},
     ledger::{
@@ -46,6 +47,9 @@ pub struct Row {
     pub leaf: Leaf,
     /// Its facts.
     pub facts: Facts,
+    /// Whether the exchange says that its key was later revoked, as suspected from
+    /// before this entry on. [`must_be_signed`] tells it from the envelope itself.
+    pub suspected: bool,
 }
 
 /// An answer, verified.
@@ -104,7 +108,7 @@ fn opened(row: &AuditRow) -> Result<Row, ClientError> {
         return Err(wrong("its time is not the one in its leaf"));
     }
     let facts = proto::decode(&row.facts).map_err(|error| wrong(&error.to_string()))?;
-    Ok(Row { entry, leaf, facts })
+    Ok(Row { entry, leaf, facts, suspected: row.suspected })
 }
 
 /// A row must be one that was asked for, in order.
@@ -209,11 +213,16 @@ pub fn is_statement(facts: &Facts) -> bool {
 }
 
 /// The envelope of a statement must be signed by a key that the directory has, or once
-/// had, for the system that it names.
+/// had, for the system that it names. Gives whether that key was revoked as suspected
+/// from before `at`, the time of the entry.
 ///
 /// # Errors
 /// [`ClientError::Suspect`].
-pub fn must_be_signed(directory: &Directory, envelope: &[u8]) -> Result<(), ClientError> {
+pub fn must_be_signed(
+    directory: &Directory,
+    envelope: &[u8],
+    at: Moment,
+) -> Result<bool, ClientError> {
     let wrong = |what: &str| suspect(format!("its envelope: {what}"));
     let envelope: Envelope = proto::decode(envelope).map_err(|error| wrong(&error.to_string()))?;
     let statement: Statement =
@@ -226,7 +235,10 @@ pub fn must_be_signed(directory: &Directory, envelope: &[u8]) -> Result<(), Clie
     let signed = signature.signature.as_slice().try_into().is_ok_and(|signature| {
         verify_dsse(&known.public, STATEMENT_TYPE, &envelope.statement, signature).is_ok()
     });
-    if signed { Ok(()) } else { Err(wrong("its signature does not fit")) }
+    match signed {
+        true => Ok(known.revoked.is_some_and(|since| since > 0 && since <= at.unix_seconds())),
+        false => Err(wrong("its signature does not fit")),
+    }
 }
 
 #[cfg(test)]

@@ -88,7 +88,8 @@ impl Receive {
             .collect::<Result<_, _>>()?;
         let to = self.destination(&inboxes)?;
         let asked = inboxes.clone();
-        let taker = Taker { client, outbox, to, asked, complained: BTreeSet::new() };
+        let (gone_elsewhere, complained) = (BTreeSet::new(), BTreeSet::new());
+        let taker = Taker { client, outbox, to, asked, gone_elsewhere, complained };
         let ending = Ending::on_signals()?;
         let work = async {
             match self.once {

@@ -102,7 +102,7 @@ pub(super) fn print_said(concern: u64, said: &[Said], output: Output) -> anyhow:
     }
     for Said { what, entry, before } in said {
         let before = if *before { ", as it was before" } else { "" };
-        print::line(format_args!("concern {concern}: {what} with entry {entry}{before}"))?;
+        print::line(format_args!("concern {concern}: {what}, entry {entry}{before}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

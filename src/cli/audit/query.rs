@@ -75,6 +75,9 @@ fn as_json(answer: &Answer) -> Value {
         let mut fields = words::map(words::facts(&row.facts));
         fields.insert("entry".into(), row.entry.into());
         fields.insert("at".into(), words::rfc3339(row.leaf.time_unix_ns).into());
+        if row.suspected {
+            fields.insert("key_suspected".into(), true.into());
+        }
         Value::Object(fields)
     };
     json!({
@@ -89,9 +92,12 @@ fn as_json(answer: &Answer) -> Value {
 }
 
 fn as_text(answer: &Answer) -> std::io::Result<()> {
-    for Row { entry, leaf, facts } in &answer.rows {
+    for Row { entry, leaf, facts, suspected } in &answer.rows {
         let (at, kind) = (print::moment(leaf.time_unix_ns), words::kind(facts));
-        let line = format!("{entry:>8}  {at}  {kind:<16} {}", words::summary(facts));
+        let mut line = format!("{entry:>8}  {at}  {kind:<16} {}", words::summary(facts));
+        if *suspected {
+            line += " (signed with a key that was suspected by then)";
+        }
         print::line(line.trim_end())?;
     }
     let (count, size) = (answer.rows.len(), answer.checkpoint.size());

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     audit::look::{self, Shown},
-    wire::client::ClientError,
+    clock::Moment,
+    wire::client::{Client, ClientError},
 };
 
 /// Show one entry, its receipt verified
@@ -55,18 +56,20 @@ impl Show {
     }
 
     /// The detail's fields; of a statement only after its signature was verified.
-    async fn opened(
-        &self,
-        client: &crate::wire::client::Client,
-        shown: &Shown,
-    ) -> anyhow::Result<words::Fields> {
-        let facts = &shown.proved.facts;
+    async fn opened(&self, client: &Client, shown: &Shown) -> anyhow::Result<words::Fields> {
+        let (facts, detail) = (&shown.proved.facts, &shown.opening.detail);
+        let mut suspected = false;
         if look::is_statement(facts) {
             client.refresh().await?;
-            look::must_be_signed(&client.directory(), &shown.opening.detail)?;
+            let at = Moment(shown.proved.leaf.time_unix_ns);
+            suspected = look::must_be_signed(&client.directory(), detail, at)?;
         }
-        let fields = words::detail(facts, &shown.opening.detail);
-        Ok(fields.map_err(|error| ClientError::Suspect(format!("its detail: {error}")))?)
+        let mut fields = words::detail(facts, detail)
+            .map_err(|error| ClientError::Suspect(format!("its detail: {error}")))?;
+        if suspected {
+            fields.push(("key_suspected", true.into()));
+        }
+        Ok(fields)
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::{
@@ -14,7 +13,7 @@ use super::{
 };
 use crate::{
     audit::verify::{Verified, VerifyError},
-    cli::Output,
+    cli::{Output, print},
     domain::ids::InboxId,
     proto::{DeliveryState, GetSummaryResponse},
 };
@@ -111,6 +110,8 @@ pub(super) struct Tally {
     faults: Vec<String>,
     /// Who has not answered, and how many deliveries wait for them.
     silent: BTreeMap<String, u64>,
+    /// Which senders have not collected answers, and to how many deliveries.
+    uncollected: BTreeMap<String, u64>,
     /// What became of each line.
     pub(super) fates: BTreeMap<usize, Fate>,
 }
@@ -163,18 +164,22 @@ impl Tally {
             ledger,
             seconds: (took.as_secs_f64() * 1_000.0).round() / 1_000.0,
         };
-        let mut silent = BTreeMap::new();
+        let (mut silent, mut uncollected) = (BTreeMap::new(), BTreeMap::new());
+        let is_silent = |agency: &str| pack.behaviour(agency) == Some(Behaviour::Silent);
         for fate in fates.values() {
             counts.add(fate);
+            let sender = accepted(fate).map(|kept| &kept.facts.sender);
             for inbox in accepted(fate).iter().flat_map(|kept| &kept.facts.inboxes) {
                 let agency = inbox.split('/').next().unwrap_or_default();
-                if pack.behaviour(agency) == Some(Behaviour::Silent) {
+                if is_silent(agency) {
                     *silent.entry(inbox.clone()).or_default() += 1;
+                } else if let Some(sender) = sender.filter(|sender| is_silent(sender)) {
+                    *uncollected.entry(sender.clone()).or_default() += 1;
                 }
             }
         }
         counts.find_faults(expected, summary, &mut faults);
-        Self { counts, faults, silent, fates }
+        Self { counts, faults, silent, uncollected, fates }
     }
 
     pub(super) fn adds_up(&self) -> bool {
@@ -189,7 +194,7 @@ impl Tally {
     pub(super) fn print(&self, output: Output) -> anyhow::Result<()> {
         match output {
             Output::Json => println!("{}", self.json()?),
-            Output::Text => self.print_text(),
+            Output::Text => self.print_text()?,
         }
         for fault in &self.faults {
             eprintln!("does not add up: {fault}");
@@ -197,7 +202,7 @@ impl Tally {
         Ok(())
     }
 
-    fn print_text(&self) {
+    fn print_text(&self) -> anyhow::Result<()> {
         let counts = &self.counts;
         println!(
             "{} lines sent: {} accepted, {} repeated, {} conflicting, {} malformed, {} refused.",
@@ -218,23 +223,22 @@ impl Tally {
             counts.closed,
             counts.open,
         );
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header([
-            "line",
-            "what",
-            "why, and what to do",
-        ]);
-        for (number, fate) in &self.fates {
+        let not_accepted = self.fates.iter().filter_map(|(number, fate)| {
             let (what, why) = match fate {
-                Fate::Refused { code, message } => (code.as_str(), message.as_str()),
-                Fate::Malformed(reason) => ("malformed", reason.as_str()),
-                Fate::Accepted(_) | Fate::Duplicate(_) => continue,
+                Fate::Refused { code, message } => (code.clone(), message.clone()),
+                Fate::Malformed(reason) => ("malformed".to_owned(), reason.clone()),
+                Fate::Accepted(_) | Fate::Duplicate(_) => return None,
             };
-            table.add_row([number.to_string(), what.to_owned(), why.to_owned()]);
-        }
-        println!("Not accepted; each stays in its sender's outbox:\n{table}\n");
+            Some(vec![number.to_string(), what, why])
+        });
+        println!("Not accepted; what was refused stays in its sender's outbox:");
+        print::table(&["line", "what", "why, and what to do"], not_accepted)?;
+        println!();
         for (inbox, waiting) in &self.silent {
             println!("{inbox} has not answered: {waiting} deliveries wait for it.");
+        }
+        for (agency, waiting) in &self.uncollected {
+            println!("{agency} has not collected the answers to {waiting} of its deliveries.");
         }
         println!(
             "\nLedger {}: {} entries, root {}, {}.",
@@ -250,6 +254,7 @@ impl Tally {
         if self.adds_up() {
             println!("Everything adds up.");
         }
+        Ok(())
     }
 }
 

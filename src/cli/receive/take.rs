@@ -62,6 +62,8 @@ pub(super) struct Taker {
     pub(super) to: To,
     /// The inboxes that we asked for.
     pub(super) asked: Vec<InboxId>,
+    /// What the exchange did not want to hear stored: it went another way meanwhile.
+    pub(super) gone_elsewhere: BTreeSet<(u64, String, usize)>,
     /// What could not be taken or opened and was said to be so, to say it once.
     pub(super) complained: BTreeSet<(u64, String, usize, &'static str)>,
 }
@@ -80,6 +82,9 @@ impl Taker {
         if !self.asked.contains(&inbox) {
             eprintln!("cairn: {}: not asked for, and left alone", name(incoming));
             return Ok(Taken::Left);
+        }
+        if self.gone_elsewhere.contains(&offer(incoming)) {
+            return Ok(Taken::Stored);
         }
         let about = About { entry: incoming.entry, inbox };
         let stored = self.statement(incoming, &about, "stored", Act::Stored(Stored {}));
@@ -135,7 +140,7 @@ impl Taker {
     }
 
     async fn say_stored(
-        &self,
+        &mut self,
         incoming: &Incoming,
         stored: Vec<u8>,
         kind: &str,
@@ -167,6 +172,7 @@ impl Taker {
             {
                 block_in_place(|| self.outbox.forget(&id))?;
                 eprintln!("cairn: {name}: taken, but no longer asked for: {message}");
+                self.gone_elsewhere.insert(offer(incoming));
                 Ok(Taken::Stored)
             }
             Err(error) => Err(error).with_context(|| format!("{name}: `stored`")),
@@ -335,6 +341,11 @@ fn kind(opened: &Opened) -> &'static str {
         Some(Act::Resealed(_)) => "new wraps",
         _ => "statement",
     }
+}
+
+/// Which offer of which statement: another one once it was passed on or sealed anew.
+fn offer(incoming: &Incoming) -> (u64, String, usize) {
+    (incoming.entry, incoming.inbox.clone(), incoming.rewraps.len())
 }
 
 /// Which statement, in words that name nobody.
