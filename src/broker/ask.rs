@@ -74,7 +74,8 @@ impl Broker {
         self.commit(Work::Change { by, change }).await.map(entry_of)
     }
 
-    /// The directory's changes after an entry with their times, at most `limit`.
+    /// The directory's changes after an entry, each proved to be in the ledger, at most
+    /// `limit`.
     ///
     /// # Errors
     /// [`Error::Broken`] if the journal does not have one whole.
@@ -82,7 +83,7 @@ impl Broker {
         &self,
         after: Option<u64>,
         limit: usize,
-    ) -> Result<Vec<(u64, u64, SignedChange)>, Error> {
+    ) -> Result<Vec<proto::RecordedChange>, Error> {
         let from = after.map_or(0, |entry| entry.saturating_add(1));
         self.shared
             .index
@@ -90,9 +91,15 @@ impl Broker {
             .filter_map(|(key, _)| records::entry_of(&key))
             .take(limit)
             .map(|entry| {
-                let (record, _) = self.shared.record(entry)?;
-                let at = records::meta(&self.shared.index, entry).map_or(0, |meta| meta.time);
-                Ok((entry, at, proto::decode(&record.detail).map_err(broken)?))
+                let Stored { record, receipt, .. } = self.shared.stored(entry)?;
+                Ok(proto::RecordedChange {
+                    entry,
+                    change: Some(proto::decode(&record.detail).map_err(broken)?),
+                    at: records::meta(&self.shared.index, entry).map_or(0, |meta| meta.time),
+                    tlog_proof: receipt.tlog_proof,
+                    leaf: receipt.leaf,
+                    detail_opening: receipt.detail_opening,
+                })
             })
             .collect()
     }

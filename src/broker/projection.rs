@@ -30,7 +30,7 @@ struct Move {
 struct Effect {
     moves: Vec<Move>,
     /// Statements that now wait to be stored, beside deliveries themselves.
-    queued: Vec<InboxId>,
+    queued: Vec<(InboxId, u64)>,
     /// Statements that no longer wait.
     unqueued: Vec<(InboxId, u64)>,
     /// The delivery that this entry is feedback for.
@@ -93,8 +93,8 @@ pub fn apply(
     for delivery in effect.moves {
         record_move(overlay, delivery);
     }
-    for inbox in effect.queued {
-        overlay.put(records::queue_key(&inbox, entry), Vec::new());
+    for (inbox, waiting) in effect.queued {
+        overlay.put(records::queue_key(&inbox, waiting), Vec::new());
     }
     for (inbox, stored) in effect.unqueued {
         overlay.remove(records::queue_key(&inbox, stored));
@@ -192,8 +192,8 @@ fn effect(view: &impl View, entry: u64, time: u64, facts: &Facts) -> Result<Effe
     match facts.r#type() {
         EntryType::Concern => step.concern(),
         EntryType::Stored => step.stored(),
-        EntryType::NotTaken => step.by_holder(Event::NotTaken),
-        EntryType::CannotOpen => step.by_holder(Event::CannotOpen),
+        EntryType::NotTaken => step.trouble(Event::NotTaken),
+        EntryType::CannotOpen => step.trouble(Event::CannotOpen),
         EntryType::Opened => step.by_holder(Event::Opened),
         EntryType::Acknowledgement => step.by_holder(Event::Acknowledged),
         EntryType::Decision => step.by_holder(Event::Decided { outcome: facts.outcome.clone() }),
@@ -241,6 +241,7 @@ impl<V: View> Step<'_, V> {
                 decision: None,
                 feedback: None,
                 rewraps: Vec::new(),
+                withdrawn_by: None,
             };
             effect.moves.push(Move { before: None, after });
         }
@@ -269,11 +270,24 @@ impl<V: View> Step<'_, V> {
                 effect.unqueued.push((inbox, answered));
                 Ok(effect)
             }
+            // Whoever was told may say so, also after passing the delivery on.
             EntryType::Withdrawal | EntryType::Resealed => {
-                self.held_by(meta.thread, &inbox)?;
+                self.must_be_party_to(meta.thread)?;
                 Ok(Effect { unqueued: vec![(inbox, answered)], ..Effect::default() })
             }
             _ => Err(Refusal::UnknownStatement),
+        }
+    }
+
+    /// Somebody could not take or open what came. Of feedback it is recorded, and the
+    /// feedback is offered again.
+    fn trouble(&self, event: Event) -> Result<Effect, Refusal> {
+        let (_, meta) = self.answered()?;
+        let Some((concern, addressed)) = meta.delivery else { return self.by_holder(event) };
+        let record = self.delivery(concern, |record| record.delivery.addressed == addressed)?;
+        match record.reply_to.is_some_and(|inbox| inbox.to_string() == self.facts.inbox) {
+            true => Ok(Effect::default()),
+            false => Err(Refusal::NotARecipient),
         }
     }
 
@@ -287,7 +301,7 @@ impl<V: View> Step<'_, V> {
         }
         let delivery = (record.concern, record.delivery.addressed.clone());
         let mut effect = self.step(record, Actor::Holder, Event::FeedbackSent)?;
-        effect.queued.extend(reply_to);
+        effect.queued.extend(reply_to.map(|inbox| (inbox, self.entry)));
         effect.feedback_for = Some(delivery);
         for moved in &mut effect.moves {
             moved.after.feedback = Some(self.entry);
@@ -306,7 +320,10 @@ impl<V: View> Step<'_, V> {
             let rule = "the next owner has this concern already: decide `linked_to_existing`";
             return Err(Refusal::FieldInvalid { field: "next", rule });
         }
+        // The next owner must hear of a withdrawal too.
+        let withdrawn = record.withdrawn_by.map(|withdrawal| (next.clone(), withdrawal));
         let mut effect = self.step(record, Actor::Holder, event(next))?;
+        effect.queued.extend(withdrawn);
         for moved in &mut effect.moves {
             moved.after.rewraps.push(self.entry);
         }
@@ -324,7 +341,7 @@ impl<V: View> Step<'_, V> {
         let mut effect = self.step(record, Actor::Sender, Event::Resealed)?;
         // One that still waits is offered again whole; others get the new wraps.
         if !waits {
-            effect.queued.push(holder);
+            effect.queued.push((holder, self.entry));
         }
         for moved in &mut effect.moves {
             moved.after.rewraps.push(self.entry);
@@ -345,7 +362,11 @@ impl<V: View> Step<'_, V> {
                     .extend(self.step(record, Actor::Sender, Event::WithdrawnBySender)?.moves);
             }
         }
-        effect.queued = self.facts.inboxes.iter().filter_map(|inbox| inbox.parse().ok()).collect();
+        for moved in &mut effect.moves {
+            moved.after.withdrawn_by = Some(self.entry);
+        }
+        let told = self.facts.inboxes.iter().filter_map(|inbox| inbox.parse().ok());
+        effect.queued = told.map(|inbox| (inbox, self.entry)).collect();
         match effect.moves.is_empty() {
             true => Err(Refusal::OutOfTurn { state: State::Closed, wanted: "withdrawal" }),
             false => Ok(effect),

@@ -103,6 +103,8 @@ pub struct DeliveryRecord {
     pub feedback: Option<u64>,
     /// Entries that brought wraps for the inbox that has it now.
     pub rewraps: Vec<u64>,
+    /// The entry that took the concern back.
+    pub withdrawn_by: Option<u64>,
 }
 
 /// A key of letter, parts.

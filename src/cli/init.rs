@@ -36,7 +36,7 @@ impl Init {
         println!("  ledger key   {}", vkey);
         println!("  settings     {}", self.folder.join("cairn.toml").display());
         for (system, role) in OPERATOR_SYSTEMS {
-            println!("  {role:<15}{}", self.folder.join("systems/operator").join(system).display());
+            println!("  {role:<17}{}", self.folder.join("systems/operator").join(system).display());
         }
         println!("Give the ledger key to everyone who will check this ledger. Next:");
         println!("  cairn serve --config {}", self.folder.join("cairn.toml").display());

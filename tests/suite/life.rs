@@ -75,7 +75,9 @@ async fn a_redirected_concern_is_opened_and_answered_by_its_next_owner() {
 async fn a_deputy_gets_nothing_until_it_is_the_owner() {
     let world = World::with_agencies().await;
     let inbox = "school/duty".parse().unwrap();
-    world.apply(inbox_change(&inbox, "social-work/duty")).await.unwrap();
+    let deputy = || inbox_change(&inbox, "social-work/duty");
+    assert_eq!(code(world.apply(deputy()).await), "not_signed", "the school's to say");
+    world.apply_signed(deputy(), "school").await.unwrap();
     world.refresh().await;
     let (police, school) = (world.agency("police"), world.agency("school"));
     let entry = sent(police, &concern("police", &["school/duty"], "P-1")).await;
@@ -184,6 +186,8 @@ async fn a_withdrawal_stops_release_and_tells_who_already_had_it() {
     let notice = next(school).await;
     let kind = cairn::wire::client::open::written(&notice, &open(school, &notice))["type"].clone();
     assert_eq!(kind, "withdrawal");
+    let lost = Act::CannotOpen(CannotOpen { reason: "other".into() });
+    assert_eq!(code(say(school, notice.entry, "school/duty", lost).await), "not_a_recipient");
     say(school, notice.entry, "school/duty", stored()).await.unwrap();
     let confirmed = Act::WithdrawalConfirmed(WithdrawalConfirmed { person: person() });
     say(school, entry, "school/duty", confirmed).await.unwrap();
@@ -205,13 +209,13 @@ async fn an_inbox_with_open_deliveries_does_not_retire() {
             ..Default::default()
         })
     };
-    assert_eq!(code(world.apply(retire()).await), "inbox_has_open_deliveries");
+    assert_eq!(code(world.apply_signed(retire(), "school").await), "inbox_has_open_deliveries");
     let withdrawal = |composer: &cairn::wire::client::compose::Composer<'_>| {
         composer.withdrawal(entry, id(), "sent_in_error")
     };
     let police = world.agency("police");
     police.submit(&police.compose(withdrawal)).await.unwrap();
-    world.apply(retire()).await.unwrap();
+    world.apply_signed(retire(), "school").await.unwrap();
     let refused = send(police, &concern("police", &["school/duty"], "P-2")).await;
     assert_eq!(code(refused), "unknown_recipient");
     world.check().await;

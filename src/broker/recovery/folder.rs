@@ -135,8 +135,12 @@ impl DataFolder {
     pub fn reindex(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Reindexed, OpenError> {
         let (_, ledger) = self.read_settings()?;
         let _lock = DataLock::acquire(&self.0)?;
-        let old_hash = Index::open(&self.index()).ok().map(|index| index.content_hash());
-        let evidence = Evidence::default();
+        let old = self.index().exists().then(|| Index::open(&self.index()).ok()).flatten();
+        let old_hash = old.as_ref().map(Index::content_hash);
+        let mark = old.as_ref().and_then(Index::watermark).filter(|mark| mark.ledger == ledger);
+        drop(old);
+        let evidence =
+            Evidence { index_watermark: mark.map(|mark| mark.size), ..Evidence::default() };
         let (journal, recovery) =
             Journal::open(&self.journal(), Some(ledger), evidence, "reindex")?;
         Index::set_aside(&self.index())?;

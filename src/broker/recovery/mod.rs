@@ -80,6 +80,12 @@ pub enum OpenError {
     /// The index cannot even be made anew.
     #[error("the index: {0}")]
     Index(#[from] IndexError),
+    /// An entry's detail is not what was written.
+    #[error("the detail of entry {entry} is damaged; run `cairn fsck`, then put back a copy")]
+    DamagedDetail {
+        /// Which entry.
+        entry: u64,
+    },
     /// Journal and ledger arithmetic disagree.
     #[error("the ledger does not add up at entry {entry}: {reason}; run `cairn fsck`")]
     Diverged {
@@ -130,6 +136,10 @@ pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Running, OpenE
         Evidence { index_watermark: watermark.as_ref().map(|mark| mark.size), witnessed: None };
     let label = format!("{}", clock.now().0);
     let (journal, recovery) = Journal::open(&folder.journal(), Some(ledger), evidence, &label)?;
+    if let Some(doubtful) = recovery.doubtful.first() {
+        // Nothing erases a detail yet, so one that is not whole is damage.
+        return Err(OpenError::DamagedDetail { entry: doubtful.number });
+    }
     let reader = journal.reader();
     let head = match bring_up(&index, &reader, ledger, watermark, &recovery) {
         Ok(head) => head,

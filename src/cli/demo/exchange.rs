@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context;
 use tokio::net::TcpListener;
 
-use super::pack::{Agency, Agreement, Pack};
+use super::pack::{Agency, Agreement, Area, Pack};
 use crate::{
     clock::{Clock, SystemClock},
     config::Config,
@@ -86,19 +86,16 @@ impl Exchange {
         progress: &mut dyn FnMut(&str),
     ) -> anyhow::Result<()> {
         for area in &pack.agencies.areas {
-            self.apply(Change::Area(proto::Area {
-                id: area.id.clone(),
-                catch_all: area.catch_all.clone(),
-                out_of_hours: area.out_of_hours.clone(),
-                senior_post: area.senior.post.clone(),
-                senior_phone: area.senior.phone.clone(),
-            }))
-            .await?;
+            self.apply(Change::Area(proto::Area { id: area.id.clone(), ..Default::default() }))
+                .await?;
         }
         for agency in &pack.agencies.agencies {
             progress(agency.id.as_str());
             let client = self.enrol(agency).await?;
             self.agencies.insert(agency.id.to_string(), client);
+        }
+        for area in &pack.agencies.areas {
+            self.lead(area).await.with_context(|| area.id.clone())?;
         }
         for agreement in &pack.agencies.agreements {
             progress(&agreement.id);
@@ -140,22 +137,43 @@ impl Exchange {
             suspended: false,
         }))
         .await?;
+        self.send_change(enrol::signing_key(&folder, now)).await?;
         for inbox in &agency.inboxes {
             let calendar = if inbox.calendar.is_empty() { "24x7" } else { &inbox.calendar };
-            self.apply(Change::Inbox(proto::Inbox {
+            let inbox = Change::Inbox(proto::Inbox {
                 id: InboxId::new(agency.id.clone(), inbox.role.clone()).to_string(),
                 phone: inbox.phone.clone(),
                 calendar: calendar.to_owned(),
                 deputy: inbox.deputy.as_ref().map(ToString::to_string).unwrap_or_default(),
                 retired: false,
-            }))
-            .await?;
+            });
+            self.send_change(enrol::signed(self.name.as_str(), inbox, &[&folder])).await?;
         }
-        self.send_change(enrol::signing_key(&folder, now)).await?;
         for change in enrol::sealing_keys(&folder, now) {
             self.send_change(change).await?;
         }
         Ok(Client::new(folder)?)
+    }
+
+    /// Names an area's inboxes, signed by those who answer there. One that the pack does
+    /// not have could not sign, and is left out.
+    async fn lead(&self, area: &Area) -> anyhow::Result<()> {
+        let client = |inbox: &str| {
+            let agency = inbox.parse::<InboxId>().ok()?.agency().to_string();
+            self.agencies.get(&agency)
+        };
+        let named = |inbox: &str| client(inbox).map(|_| inbox.to_owned()).unwrap_or_default();
+        let inboxes = [area.catch_all.as_str(), area.out_of_hours.as_str()];
+        let signers: Vec<&SystemFolder> =
+            inboxes.into_iter().filter_map(client).map(Client::folder).collect();
+        let change = Change::Area(proto::Area {
+            id: area.id.clone(),
+            catch_all: named(&area.catch_all),
+            out_of_hours: named(&area.out_of_hours),
+            senior_post: area.senior.post.clone(),
+            senior_phone: area.senior.phone.clone(),
+        });
+        self.send_change(enrol::signed(self.name.as_str(), change, &signers)).await
     }
 
     /// Brings an agreement into force: every party signs it.

@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Args;
 use serde::Deserialize;
@@ -54,9 +54,9 @@ impl Agree {
     }
 }
 
-/// Sign an agreement for the system's agency
+/// Sign an agreement, or another change, for the system's agency
 ///
-/// Takes the agreement, or the file that another party has signed. Gives the change with
+/// Takes the agreement, or a file with a change that others may have signed. Gives the change with
 /// the signatures on standard output; what is signed is shown on standard error. Nothing
 /// leaves this machine.
 #[derive(Debug, Args)]
@@ -81,19 +81,19 @@ impl Sign {
             "this is for the exchange {}, and the system belongs to {exchange}",
             change.exchange
         );
-        let Some(Change::Agreement(agreement)) = change.change else {
-            bail!("only agreements are signed this way; this is something else")
-        };
-        ensure!(
-            agreement.parties.iter().any(|party| party == agency.as_str()),
-            "{agency} is no party to {}",
-            agreement.id
-        );
-        eprintln!("{agency} signs agreement {}: {}", agreement.id, agreement.title);
-        eprintln!("  parties       {}", agreement.parties.join(", "));
-        eprintln!("  classes       {}", agreement.classes.join(", "));
-        eprintln!("  lawful bases  {}", agreement.lawful_bases.join(", "));
-        eprintln!("  valid         {} to {}", agreement.valid_from, agreement.valid_to);
+        eprintln!("{agency} signs {}", super::about(&change));
+        if let Some(Change::Agreement(agreement)) = change.change {
+            ensure!(
+                agreement.parties.iter().any(|party| party == agency.as_str()),
+                "{agency} is no party to {}",
+                agreement.id
+            );
+            eprintln!("  title         {}", agreement.title);
+            eprintln!("  parties       {}", agreement.parties.join(", "));
+            eprintln!("  classes       {}", agreement.classes.join(", "));
+            eprintln!("  lawful bases  {}", agreement.lawful_bases.join(", "));
+            eprintln!("  valid         {} to {}", agreement.valid_from, agreement.valid_to);
+        }
         file.sign(&folder)?;
         print::json(&file)?;
         Ok(ExitCode::SUCCESS)

@@ -1,19 +1,21 @@
-//! Areas, agencies, systems, inboxes, and the end of a signing key: changes that the
-//! directory's administrators make without another's signature.
+//! Areas, agencies, systems, inboxes, and the end of a signing key. Once an agency has a
+//! key, what is its own takes its signature: given with `--signed-by`, or by writing the
+//! change with `--write` for others to sign.
 //!
 //! What a command does not say stays as it was.
 //!
 //! Knows: wire::client, domain, proto.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use clap::Args;
 
 use super::{
-    Speaker,
+    Speaker, apply,
     known::{self, Known, as_change},
     put,
+    signed::SignedFile,
 };
 use crate::{
     crypto::KeyId,
@@ -22,7 +24,8 @@ use crate::{
         vocabulary::AGENCY_KINDS,
     },
     proto::{self, KeyRevocation, directory_change::Change},
-    wire::client,
+    store::files,
+    wire::client::{self, Client, enrol as registration, folder::SystemFolder},
 };
 
 /// Add or change an area
@@ -45,6 +48,8 @@ pub(super) struct Area {
     #[arg(long, value_name = "NUMBER")]
     senior_phone: Option<String>,
     #[command(flatten)]
+    signing: Signing,
+    #[command(flatten)]
     speaker: Speaker,
 }
 
@@ -54,12 +59,12 @@ impl Area {
         let known = Known::read(&client).await?;
         let before = known.areas.get(&self.id);
         let mut area = before.cloned().unwrap_or_default();
-        area.id = self.id;
+        area.id = self.id.clone();
         set(&mut area.catch_all, self.catch_all);
         set(&mut area.out_of_hours, self.out_of_hours);
         set(&mut area.senior_post, self.senior_post);
         set(&mut area.senior_phone, self.senior_phone);
-        put(&client, Change::Area(area), as_change(before, Change::Area)).await
+        self.signing.put(&client, Change::Area(area), as_change(before, Change::Area)).await
     }
 }
 
@@ -80,6 +85,8 @@ pub(super) struct Agency {
     #[arg(long)]
     area: Option<String>,
     #[command(flatten)]
+    signing: Signing,
+    #[command(flatten)]
     speaker: Speaker,
 }
 
@@ -94,7 +101,7 @@ impl Agency {
         set(&mut agency.name, self.name);
         set(&mut agency.area, self.area);
         ensure!(!agency.name.is_empty(), "a new agency needs --name, as people know it");
-        put(&client, Change::Agency(agency), as_change(before, Change::Agency)).await
+        self.signing.put(&client, Change::Agency(agency), as_change(before, Change::Agency)).await
     }
 }
 
@@ -156,6 +163,8 @@ pub(super) struct Inbox {
     #[arg(long, value_name = "BOOL")]
     retired: Option<bool>,
     #[command(flatten)]
+    signing: Signing,
+    #[command(flatten)]
     speaker: Speaker,
 }
 
@@ -171,7 +180,7 @@ impl Inbox {
         set(&mut inbox.deputy, self.deputy);
         inbox.retired = self.retired.unwrap_or(inbox.retired);
         ensure!(!inbox.calendar.is_empty(), "a new inbox needs --calendar, such as 24x7");
-        put(&client, Change::Inbox(inbox), as_change(before, Change::Inbox)).await
+        self.signing.put(&client, Change::Inbox(inbox), as_change(before, Change::Inbox)).await
     }
 }
 
@@ -213,6 +222,48 @@ impl Revoke {
             eprintln!("{whose} has no valid key left: it can say nothing until it has a new one");
         }
         Ok(code)
+    }
+}
+
+/// Who signs a change, where the directory asks for it.
+#[derive(Debug, Args)]
+struct Signing {
+    /// Systems' folders whose agencies sign the change
+    #[arg(long, value_name = "FOLDER", num_args = 1..)]
+    signed_by: Vec<PathBuf>,
+    /// Write the change to a file for others to sign, then `directory apply` it
+    #[arg(long, value_name = "FILE", conflicts_with = "signed_by")]
+    write: Option<PathBuf>,
+}
+
+impl Signing {
+    async fn put(
+        &self,
+        client: &Client,
+        change: Change,
+        known: Option<Change>,
+    ) -> anyhow::Result<ExitCode> {
+        let exchange = client.folder().settings.exchange.as_str();
+        let unsigned = registration::unsigned(exchange, change.clone());
+        if let Some(path) = &self.write {
+            let file = SignedFile::unsigned(&unsigned.change)?;
+            files::write_atomic(path, &serde_json::to_vec_pretty(&file)?)
+                .with_context(|| path.display().to_string())?;
+            let path = path.display();
+            super::print::line(format_args!(
+                "{path}: have it signed with `cairn directory sign {path} --system FOLDER`"
+            ))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if self.signed_by.is_empty() {
+            return put(client, change, known).await;
+        }
+        let mut file = SignedFile::unsigned(&unsigned.change)?;
+        for path in &self.signed_by {
+            file.sign(&SystemFolder::open(path)?)?;
+        }
+        apply(client, file.signed_change()?).await?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 

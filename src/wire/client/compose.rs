@@ -237,7 +237,12 @@ impl<'a> Composer<'a> {
                 })
             })
             .collect();
-        let review = self.directory.agreement(agreement).map(|known| &known.review_key);
+        // Only a party has signed the agreement, and with it the review key.
+        let own = self.folder.settings.agency.as_str();
+        let known = self.directory.agreement(agreement);
+        let review = known
+            .filter(|known| known.parties.iter().any(|party| party == own))
+            .map(|known| &known.review_key);
         if let Some(Ok(key)) = review.map(|key| SealingPublicKey::from_bytes(key)) {
             let (agreement, inbox) = (agreement.to_owned(), String::new());
             holders.push(Holder { inbox, context: agreement.clone(), agreement, key });

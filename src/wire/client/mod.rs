@@ -25,12 +25,17 @@ use crate::{
     clock::{Clock, Moment, SystemClock},
     directory::Directory,
     identity::{self, TlsConnector, tls},
-    ledger::tlog_proof::TlogProof,
+    ledger::{
+        leaf::{self, Leaf},
+        merkle::Hash,
+        note::Vkey,
+        tlog_proof::TlogProof,
+    },
     limits,
     proto::{
-        self, ApplyRequest, ListChangesRequest, ReceiveRequest, ReceiveResponse, SignedChange,
-        SubmitRequest, SubmitResponse, audit_service_client::AuditServiceClient,
-        directory_service_client::DirectoryServiceClient,
+        self, ApplyRequest, Facts, ListChangesRequest, ReceiveRequest, ReceiveResponse,
+        RecordedChange, SignedChange, SubmitRequest, SubmitResponse,
+        audit_service_client::AuditServiceClient, directory_service_client::DirectoryServiceClient,
         exchange_service_client::ExchangeServiceClient, status_service_client::StatusServiceClient,
     },
 };
@@ -147,9 +152,9 @@ impl Client {
             let page = service.list_changes(request).await?.into_inner();
             for recorded in page.changes {
                 let entry = recorded.entry;
-                let change = recorded.change.unwrap_or_default();
+                let (change, at) = self.proved(recorded)?;
                 let directory = Arc::make_mut(&mut directory);
-                directory.judge(&change, Moment(recorded.at)).map_err(|refusal| {
+                directory.judge(&change, at).map_err(|refusal| {
                     ClientError::Suspect(format!("directory entry {entry}: {refusal}"))
                 })?;
                 directory.apply(entry, &change);
@@ -160,6 +165,19 @@ impl Client {
         }
         *self.directory.write().unwrap_or_else(std::sync::PoisonError::into_inner) = directory;
         Ok(())
+    }
+
+    /// A directory change and its entry's time, if it is proved to be in the ledger: a
+    /// directory made up for one client would have to be there for everyone to see.
+    fn proved(&self, recorded: RecordedChange) -> Result<(SignedChange, Moment), ClientError> {
+        let change = recorded.change.unwrap_or_default();
+        let proof =
+            Proof { entry: recorded.entry, tlog_proof: &recorded.tlog_proof, leaf: &recorded.leaf };
+        let leaf = proof.verify(&self.folder.vkey)?;
+        match commits(&leaf.detail, &proto::encode(&change), &recorded.detail_opening) {
+            true => Ok((change, Moment(leaf.time_unix_ns))),
+            false => Err(suspect(&"a directory change is not the one in the ledger")),
+        }
     }
 
     /// Calls `make` with a composer of this moment.
@@ -175,7 +193,7 @@ impl Client {
     pub async fn submit(&self, envelope: &[u8]) -> Result<SubmitResponse, ClientError> {
         let request = SubmitRequest { envelope: envelope.to_vec(), validate_only: false };
         let response = self.exchange().submit(request).await?.into_inner();
-        self.verify(response.receipt.as_ref())?;
+        self.verify(envelope, &response)?;
         Ok(response)
     }
 
@@ -201,16 +219,20 @@ impl Client {
         }
     }
 
-    /// A receipt must prove its entry under the ledger's key that this folder has.
-    fn verify(&self, receipt: Option<&proto::Receipt>) -> Result<(), ClientError> {
-        let suspect = |error: &dyn ToString| ClientError::Suspect(error.to_string());
-        let receipt = receipt.ok_or_else(|| suspect(&"there is no receipt"))?;
-        let proof = TlogProof::parse(&receipt.tlog_proof).map_err(|error| suspect(&error))?;
-        let vkeys = [self.folder.vkey.clone()];
-        let (entry, _) = proof.verify(&receipt.leaf, &vkeys).map_err(|error| suspect(&error))?;
-        match entry == receipt.entry {
+    /// A receipt must prove, under the ledger's key that this folder has, that facts of
+    /// our own and this very envelope are in the ledger. The receipt of a repeat proves
+    /// the envelope that was accepted first, which may have been sealed otherwise.
+    fn verify(&self, envelope: &[u8], response: &SubmitResponse) -> Result<(), ClientError> {
+        let receipt = response.receipt.as_ref().ok_or_else(|| suspect(&"there is no receipt"))?;
+        let (entry, tlog_proof) = (receipt.entry, &receipt.tlog_proof);
+        let leaf = Proof { entry, tlog_proof, leaf: &receipt.leaf }.verify(&self.folder.vkey)?;
+        let facts: Facts = proto::decode(&receipt.facts).map_err(|error| suspect(&error))?;
+        let own = facts.sender == self.folder.settings.agency.as_str()
+            && commits(&leaf.facts, &receipt.facts, &receipt.facts_opening);
+        let this = response.duplicate || commits(&leaf.detail, envelope, &receipt.detail_opening);
+        match own && this {
             true => Ok(()),
-            false => Err(suspect(&"the receipt proves another entry")),
+            false => Err(suspect(&"the receipt is for something else")),
         }
     }
 
@@ -263,6 +285,33 @@ impl Client {
         AuditServiceClient::new(self.channel.clone())
             .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
     }
+}
+
+/// A leaf and the proof that it is an entry of the ledger.
+struct Proof<'a> {
+    entry: u64,
+    tlog_proof: &'a [u8],
+    leaf: &'a [u8],
+}
+
+impl Proof<'_> {
+    fn verify(&self, vkey: &Vkey) -> Result<Leaf, ClientError> {
+        let proof = TlogProof::parse(self.tlog_proof).map_err(|error| suspect(&error))?;
+        let proved = proof.verify(self.leaf, std::slice::from_ref(vkey));
+        let (entry, _) = proved.map_err(|error| suspect(&error))?;
+        match entry == self.entry {
+            true => Leaf::decode(self.leaf).map_err(|error| suspect(&error)),
+            false => Err(suspect(&"it proves another entry")),
+        }
+    }
+}
+
+fn commits(commitment: &Hash, content: &[u8], opening: &[u8]) -> bool {
+    opening.try_into().is_ok_and(|opening| leaf::opens(commitment, content, opening))
+}
+
+fn suspect(error: &dyn ToString) -> ClientError {
+    ClientError::Suspect(error.to_string())
 }
 
 /// Now, by this machine's clock.

@@ -68,6 +68,7 @@ pub fn open(
 ) -> Result<Opened, Suspect> {
     check_proof(folder, incoming)?;
     let statement = signed(directory, &incoming.statement, incoming.signature.as_ref())?;
+    check_facts(incoming, &statement)?;
     let inbox: InboxId = incoming.inbox.parse().map_err(|_| Suspect::Statement("no such inbox"))?;
     let (Some(seal), Some(body)) = (&statement.seal, &incoming.body) else {
         return Ok(Opened { statement, body: None, key: None });
@@ -161,6 +162,20 @@ fn signed(
     let raw = signature.signature.as_slice().try_into().map_err(|_| Suspect::Signature)?;
     verify_dsse(&known.public, STATEMENT_TYPE, bytes, raw).map_err(|_| Suspect::Signature)?;
     Ok(statement)
+}
+
+/// The facts in the ledger must be those of the statement that came with them.
+fn check_facts(incoming: &Incoming, statement: &Statement) -> Result<(), Suspect> {
+    let facts: proto::Facts =
+        proto::decode(&incoming.facts).map_err(|_| Suspect::Proof("no facts".into()))?;
+    let to: std::collections::BTreeSet<&String> = statement.to.iter().collect();
+    let addressed: std::collections::BTreeSet<&String> = facts.inboxes.iter().collect();
+    // Who is told of a withdrawal or a resealing is the exchange's to find.
+    let same_recipients = statement.to.is_empty() || to == addressed;
+    match facts.sender == statement.from && facts.answers == statement.answers && same_recipients {
+        true => Ok(()),
+        false => Err(Suspect::Proof("the facts are those of another statement".into())),
+    }
 }
 
 /// The leaf must be in the ledger, and commit to the facts that came with it.

@@ -2,6 +2,7 @@
 //!
 //! Knows: broker, directory, proto.
 
+use prost::Message;
 use tonic::{Request, Response, Status};
 
 use super::{Services, failed};
@@ -13,7 +14,7 @@ use crate::{
     limits,
     proto::{
         ApplyRequest, ApplyResponse, ListChangesRequest, ListChangesResponse, RecipientKey,
-        RecordedChange, ResolveRecipientsRequest, ResolveRecipientsResponse, SignedChange,
+        ResolveRecipientsRequest, ResolveRecipientsResponse, SignedChange,
         directory_service_server::DirectoryService,
     },
     wire::{paging, status},
@@ -41,13 +42,13 @@ impl DirectoryService for Services {
         let most = paging::size(request.page_size, 500, 1_000);
         let mut response = ListChangesResponse::default();
         let mut bytes = 0;
-        for (entry, at, change) in self.broker.changes(request.after, most + 1).map_err(failed)? {
+        for recorded in self.broker.changes(request.after, most + 1).map_err(failed)? {
             if response.changes.len() == most || bytes > limits::PAGE_BYTES {
                 response.more = true;
                 break;
             }
-            bytes += change.change.len() + change.signatures.len() * 80;
-            response.changes.push(RecordedChange { entry, change: Some(change), at });
+            bytes += recorded.encoded_len();
+            response.changes.push(recorded);
         }
         Ok(Response::new(response))
     }

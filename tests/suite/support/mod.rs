@@ -129,11 +129,12 @@ impl World {
         }))
         .await
         .unwrap();
+        self.admin.apply(enrol::signing_key(&folder, self.clock.now())).await.unwrap();
         for role in &roles {
             let inbox = InboxId::new(agency.parse().unwrap(), role.clone());
-            self.apply(inbox_change(&inbox, "")).await.unwrap();
+            let change = enrol::signed(EXCHANGE, inbox_change(&inbox, ""), &[&folder]);
+            self.admin.apply(change).await.unwrap();
         }
-        self.admin.apply(enrol::signing_key(&folder, self.clock.now())).await.unwrap();
         for change in enrol::sealing_keys(&folder, self.clock.now()) {
             self.admin.apply(change).await.unwrap();
         }
@@ -160,6 +161,12 @@ impl World {
     /// Applies a change that needs no signature.
     pub async fn apply(&self, change: Change) -> Result<u64, ClientError> {
         self.admin.apply(enrol::unsigned(EXCHANGE, change)).await
+    }
+
+    /// Applies a change that an agency signs.
+    pub async fn apply_signed(&self, change: Change, by: &str) -> Result<u64, ClientError> {
+        let folder = self.agencies[by].folder();
+        self.admin.apply(enrol::signed(EXCHANGE, change, &[folder])).await
     }
 
     /// The client of an agency.

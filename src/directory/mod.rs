@@ -5,7 +5,9 @@
 //! may be made; [`Directory::apply`] makes it. A client folds the same changes and
 //! so sees what the server sees, signatures included.
 //!
-//! Holds: I2. Knows: proto, crypto, domain, limits, clock.
+//! Holds: I2. Knows: proto, crypto, domain, clock.
+
+mod judge;
 
 use std::collections::BTreeMap;
 
@@ -13,13 +15,9 @@ use crate::{
     clock::Moment,
     crypto::{
         seal::SealingPublicKey,
-        sign::{DIRECTORY_TYPE, KeyId, PublicKey, verify_dsse},
+        sign::{KeyId, PublicKey},
     },
-    domain::{
-        ids::{AgencyId, AgreementId, InboxId, SystemName},
-        refusal::Refusal,
-    },
-    limits,
+    domain::{ids::InboxId, refusal::Refusal},
     proto::{self, directory_change::Change},
 };
 
@@ -198,183 +196,6 @@ impl Directory {
         found
     }
 
-    /// Decides whether a change may be made: its shape, what it refers to, and who
-    /// signed it.
-    ///
-    /// # Errors
-    /// The refusal, which says what to do.
-    pub fn judge(
-        &self,
-        signed: &proto::SignedChange,
-        now: Moment,
-    ) -> Result<proto::DirectoryChange, Refusal> {
-        let change: proto::DirectoryChange = proto::decode(&signed.change)
-            .map_err(|_| invalid("change", "not a DirectoryChange"))?;
-        if change.exchange != self.exchange {
-            return Err(Refusal::WrongExchange);
-        }
-        match change.change.as_ref().ok_or_else(|| invalid("change", "says nothing"))? {
-            Change::Area(area) => bounded("area.id", &area.id, limits::NAME_BYTES_MAX)?,
-            Change::Agency(agency) => self.judge_agency(agency)?,
-            Change::System(system) => self.judge_system(system)?,
-            Change::Inbox(inbox) => self.judge_inbox(inbox)?,
-            Change::SigningKey(key) => self.judge_signing_key(key, signed, now)?,
-            Change::SealingKey(key) => self.judge_sealing_key(key, signed, now)?,
-            Change::Agreement(agreement) => self.judge_agreement(agreement, signed, now)?,
-            Change::KeyRevocation(revocation) => {
-                let id = key_id(&revocation.key_id)?;
-                self.keys.get(&id).ok_or(Refusal::UnknownKey)?;
-            }
-        }
-        Ok(change)
-    }
-
-    fn judge_agency(&self, agency: &proto::Agency) -> Result<(), Refusal> {
-        parsed::<AgencyId>("agency.id", &agency.id)?;
-        bounded("agency.name", &agency.name, 256)?;
-        if !agency.area.is_empty() && !self.areas.contains_key(&agency.area) {
-            return Err(invalid("agency.area", "no such area: add the area first"));
-        }
-        Ok(())
-    }
-
-    fn judge_system(&self, system: &proto::System) -> Result<(), Refusal> {
-        self.must_have_agency(&system.agency)?;
-        parsed::<SystemName>("system.name", &system.name)?;
-        match system.roles.iter().find(|name| Role::named(name).is_none()) {
-            Some(_) => Err(invalid(
-                "system.roles",
-                "must be agency, on_call, auditor, directory_admin or witness",
-            )),
-            None => Ok(()),
-        }
-    }
-
-    fn judge_inbox(&self, inbox: &proto::Inbox) -> Result<(), Refusal> {
-        let id = parsed::<InboxId>("inbox.id", &inbox.id)?;
-        self.must_have_agency(id.agency().as_str())?;
-        bounded("inbox.calendar", &inbox.calendar, limits::CODE_BYTES_MAX)?;
-        if inbox.deputy == inbox.id {
-            return Err(invalid("inbox.deputy", "an inbox cannot be its own deputy"));
-        }
-        // A deputy may be added later than the inbox it stands in for.
-        if !inbox.deputy.is_empty() {
-            parsed::<InboxId>("inbox.deputy", &inbox.deputy)?;
-        }
-        Ok(())
-    }
-
-    fn judge_signing_key(
-        &self,
-        key: &proto::SigningKey,
-        signed: &proto::SignedChange,
-        now: Moment,
-    ) -> Result<(), Refusal> {
-        if !self.systems.contains_key(&(key.agency.clone(), key.system.clone())) {
-            return Err(invalid("signing_key.system", "no such system: add the system first"));
-        }
-        let public = public_key(&key.public_key)?;
-        if self.keys.contains_key(&public.key_id()) {
-            return Err(invalid("signing_key.public_key", "is registered already"));
-        }
-        // Who registers a key shows that it has it.
-        if !signed_by(signed, &public) {
-            return Err(Refusal::NotSigned { what: "signing key" });
-        }
-        if key.predecessor.is_empty() {
-            // An agency's very first key is confirmed out of band; after that, no key
-            // comes in but by one that the agency has.
-            let mut own = self.keys.values().filter(|known| known.record.agency == key.agency);
-            return match own.all(|known| known.revoked.is_some()) {
-                true => Ok(()),
-                false => self.must_be_signed_by(&key.agency, signed, now),
-            };
-        }
-        let predecessor = self.keys.get(&key_id(&key.predecessor)?).ok_or(Refusal::UnknownKey)?;
-        let same_system =
-            predecessor.record.agency == key.agency && predecessor.record.system == key.system;
-        // A confined key cannot bring in one that may say more.
-        let within = |new: &[String], old: &[String]| {
-            old.is_empty() || (!new.is_empty() && new.iter().all(|name| old.contains(name)))
-        };
-        let confined = within(&key.kinds, &predecessor.record.kinds)
-            && within(&key.inboxes, &predecessor.record.inboxes);
-        let signed = predecessor.valid_at(now) && signed_by(signed, &predecessor.public);
-        match same_system && confined && signed {
-            true => Ok(()),
-            false => Err(Refusal::NotSigned { what: "signing key" }),
-        }
-    }
-
-    fn judge_sealing_key(
-        &self,
-        key: &proto::SealingKey,
-        signed: &proto::SignedChange,
-        now: Moment,
-    ) -> Result<(), Refusal> {
-        let inbox = parsed::<InboxId>("sealing_key.inbox", &key.inbox)?;
-        if !self.inboxes.contains_key(&inbox) {
-            return Err(invalid("sealing_key.inbox", "no such inbox: add the inbox first"));
-        }
-        SealingPublicKey::from_bytes(&key.public_key).map_err(|_| {
-            invalid("sealing_key.public_key", "must be an X-Wing key of 1,216 bytes")
-        })?;
-        self.must_be_signed_by(inbox.agency().as_str(), signed, now)
-    }
-
-    fn judge_agreement(
-        &self,
-        agreement: &proto::Agreement,
-        signed: &proto::SignedChange,
-        now: Moment,
-    ) -> Result<(), Refusal> {
-        parsed::<AgreementId>("agreement.id", &agreement.id)?;
-        bounded("agreement.title", &agreement.title, 256)?;
-        for (field, day) in [
-            ("agreement.valid_from", &agreement.valid_from),
-            ("agreement.valid_to", &agreement.valid_to),
-        ] {
-            day.parse::<jiff::civil::Date>()
-                .map_err(|_| invalid(field, "must be a day such as 2026-04-01"))?;
-        }
-        if agreement.review_key.is_empty() {
-            bounded("agreement.no_review_key_reason", &agreement.no_review_key_reason, 256)?;
-        } else {
-            SealingPublicKey::from_bytes(&agreement.review_key)
-                .map_err(|_| invalid("agreement.review_key", "must be an X-Wing key"))?;
-        }
-        if agreement.parties.is_empty() {
-            return Err(invalid("agreement.parties", "must name at least one agency"));
-        }
-        agreement.parties.iter().try_for_each(|party| self.must_be_signed_by(party, signed, now))
-    }
-
-    /// One of the agency's valid keys must have signed the change.
-    fn must_be_signed_by(
-        &self,
-        agency: &str,
-        signed: &proto::SignedChange,
-        now: Moment,
-    ) -> Result<(), Refusal> {
-        self.must_have_agency(agency)?;
-        let by_agency = signed.signatures.iter().any(|signature| {
-            key_id(&signature.key_id)
-                .ok()
-                .and_then(|id| self.keys.get(&id))
-                .filter(|known| known.record.agency == agency && known.valid_at(now))
-                .filter(|known| known.speaks_for_agency())
-                .is_some_and(|known| verifies(&known.public, &signed.change, signature))
-        });
-        if by_agency { Ok(()) } else { Err(Refusal::NotSigned { what: "change" }) }
-    }
-
-    fn must_have_agency(&self, agency: &str) -> Result<(), Refusal> {
-        match self.agencies.contains_key(agency) {
-            true => Ok(()),
-            false => Err(invalid("agency", "no such agency: add the agency first")),
-        }
-    }
-
     /// Makes a change that [`Directory::judge`] allowed and the ledger holds as
     /// entry `entry`.
     pub fn apply(&mut self, entry: u64, signed: &proto::SignedChange) {
@@ -463,30 +284,9 @@ fn public_key(bytes: &[u8]) -> Result<PublicKey, Refusal> {
     PublicKey::from_bytes(bytes).map_err(|_| Refusal::WeakKey)
 }
 
-fn signed_by(signed: &proto::SignedChange, public: &PublicKey) -> bool {
-    signed.signatures.iter().any(|signature| verifies(public, &signed.change, signature))
-}
-
-fn verifies(public: &PublicKey, change: &[u8], signature: &proto::Signature) -> bool {
-    let named = signature.key_id == public.key_id().0;
-    let bytes = <&[u8; 64]>::try_from(signature.signature.as_slice());
-    named && bytes.is_ok_and(|bytes| verify_dsse(public, DIRECTORY_TYPE, change, bytes).is_ok())
-}
-
 fn window_holds(from: i64, to: i64, now: Moment) -> bool {
     let now = now.unix_seconds();
     from <= now && (to == 0 || now < to)
-}
-
-fn parsed<T: std::str::FromStr>(field: &'static str, text: &str) -> Result<T, Refusal> {
-    text.parse().map_err(|_| invalid(field, "1 to 64 of A-Z a-z 0-9 . _ - (inboxes: agency/role)"))
-}
-
-fn bounded(field: &'static str, text: &str, most: usize) -> Result<(), Refusal> {
-    match text.is_empty() || text.len() > most {
-        true => Err(invalid(field, "must not be empty, nor longer than its bound")),
-        false => Ok(()),
-    }
 }
 
 fn invalid(field: &'static str, rule: &'static str) -> Refusal {
