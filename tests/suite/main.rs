@@ -8,6 +8,7 @@ mod flow;
 mod keys;
 mod kill;
 mod life;
+mod readme;
 mod refuse;
 mod support;
 mod tidy;
