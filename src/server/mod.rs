@@ -83,13 +83,19 @@ impl Server {
         socket: TcpListener,
     ) -> Result<Self, StartError> {
         let folder = DataFolder::at(&config.data);
+        // What can fail for other reasons comes first: a ledger that was opened is closed
+        // in order only by a server that started.
+        let trust = Arc::new(Trust::load(trust_settings(config, folder.exchange()?))?);
+        let operators = match config.metrics {
+            Some(wanted) => Some(bind(wanted).await?),
+            None => None,
+        };
         let opening = Arc::clone(&clock);
         let running = tokio::task::spawn_blocking(move || recovery::open(&folder, opening))
             .await
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
         running.settle().await.map_err(StartError::Settle)?;
         let broker = running.broker.clone();
-        let trust = Arc::new(Trust::load(trust_settings(config, &broker))?);
         let counters = Arc::new(Counters::default());
         let ended = CancellationToken::new();
         let routes = Services::new(broker.clone(), ended.clone()).routes(config.reflection).await?;
@@ -104,9 +110,8 @@ impl Server {
         let mut tasks = vec![tokio::spawn(listener.serve(socket, service, ended.clone()))];
         tasks.push(tokio::spawn(watch_files(Arc::clone(&trust), ended.clone())));
         let mut metrics = None;
-        if let Some(wanted) = config.metrics {
-            let socket = bind(wanted).await?;
-            metrics = Some(local(&socket, wanted)?);
+        if let Some(socket) = operators {
+            metrics = Some(local(&socket, config.listen)?);
             let console =
                 Console { broker, connections: counters, trust: Arc::clone(&trust), clock };
             tasks.push(tokio::spawn(console.serve(socket, ended.clone())));
@@ -138,9 +143,7 @@ impl Server {
     }
 }
 
-fn trust_settings(config: &Config, broker: &Broker) -> TrustSettings {
-    let exchange: ExchangeName =
-        broker.exchange().parse().expect("invariant: the exchange opened under this name");
+fn trust_settings(config: &Config, exchange: ExchangeName) -> TrustSettings {
     TrustSettings {
         exchange,
         cert: config.tls.certificate.clone(),

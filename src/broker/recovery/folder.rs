@@ -68,6 +68,15 @@ impl DataFolder {
         self.0.join("keys")
     }
 
+    /// The exchange that lives here.
+    ///
+    /// # Errors
+    /// If there is none, or its settings cannot be read.
+    pub fn exchange(&self) -> Result<ExchangeName, OpenError> {
+        let (exchange, _) = self.read_settings()?;
+        exchange.parse().map_err(|error| self.unreadable(error))
+    }
+
     fn settings(&self) -> PathBuf {
         self.0.join("exchange.toml")
     }

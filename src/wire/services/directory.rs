@@ -17,7 +17,7 @@ use crate::{
         ResolveRecipientsRequest, ResolveRecipientsResponse, SignedChange,
         directory_service_server::DirectoryService,
     },
-    wire::{paging, status},
+    wire::paging,
 };
 
 #[tonic::async_trait]
@@ -57,10 +57,10 @@ impl DirectoryService for Services {
         &self,
         request: Request<ResolveRecipientsRequest>,
     ) -> Result<Response<ResolveRecipientsResponse>, Status> {
-        self.caller(&request, "DirectoryService/ResolveRecipients").await?;
+        let peer = self.caller(&request, "DirectoryService/ResolveRecipients").await?;
         let request = request.into_inner();
         if request.to.len() > limits::RECIPIENTS_MAX {
-            return Err(status::refusal(Refusal::TooManyRecipients));
+            return Err(self.refused(&peer, Refusal::TooManyRecipients).await);
         }
         let directory = self.broker.directory();
         let now = self.broker.now();

@@ -64,7 +64,10 @@ impl ExchangeService for Services {
         request: Request<ReceiveRequest>,
     ) -> Result<Response<Self::ReceiveStream>, Status> {
         let peer = self.caller(&request, "ExchangeService/Receive").await?;
-        let inboxes = self.own_inboxes(&peer, &request.get_ref().inboxes)?;
+        let inboxes = match self.own_inboxes(&peer, &request.get_ref().inboxes) {
+            Ok(inboxes) => inboxes,
+            Err(refusal) => return Err(self.refused(&peer, refusal).await),
+        };
         let broker = self.broker.clone();
         let allowed =
             move || policy::may_call(&broker.directory(), &peer, "ExchangeService/Receive").is_ok();
@@ -85,9 +88,14 @@ impl ExchangeService for Services {
     ) -> Result<Response<ListDeliveriesResponse>, Status> {
         let peer = self.caller(&request, "ExchangeService/ListDeliveries").await?;
         let request = request.into_inner();
-        let inboxes = self.own_inboxes(&peer, &request.inboxes)?;
         let most = paging::size(request.page_size, 20, 100);
-        let after = place(&request.page_token)?;
+        let asked = self
+            .own_inboxes(&peer, &request.inboxes)
+            .and_then(|inboxes| Ok((inboxes, place(&request.page_token)?)));
+        let (inboxes, after) = match asked {
+            Ok(asked) => asked,
+            Err(refusal) => return Err(self.refused(&peer, refusal).await),
+        };
         let mut response = ListDeliveriesResponse::default();
         let (mut bytes, mut last) = (0, None);
         for inbox in inboxes {
@@ -121,13 +129,17 @@ impl ExchangeService for Services {
             Some(By::RequestId(id)) => self.broker.entry_of_request(peer.agency.as_str(), &id),
             None => {
                 let rule = "must name the concern by entry or by request_id";
-                return Err(status::refusal(Refusal::FieldInvalid { field: "by", rule }));
+                return Err(self.refused(&peer, Refusal::FieldInvalid { field: "by", rule }).await);
             }
         };
-        let unknown = || status::refusal(Refusal::UnknownStatement);
-        let entry = found.ok_or_else(unknown)?;
-        let (meta, facts) = self.broker.concern(entry).ok_or_else(unknown)?;
-        let deliveries = self.visible(&peer, &facts, entry).ok_or_else(unknown)?;
+        let seen = found.and_then(|entry| {
+            let (meta, facts) = self.broker.concern(entry)?;
+            let deliveries = self.visible(&peer, &facts, entry)?;
+            Some((entry, meta, facts, deliveries))
+        });
+        let Some((entry, meta, facts, deliveries)) = seen else {
+            return Err(self.refused(&peer, Refusal::UnknownStatement).await);
+        };
         Ok(Response::new(GetConcernResponse {
             entry,
             facts,
@@ -140,7 +152,7 @@ impl ExchangeService for Services {
 
 impl Services {
     /// The inboxes asked for, or all of the caller's; none of anybody else's.
-    fn own_inboxes(&self, peer: &Peer, asked: &[String]) -> Result<Vec<InboxId>, Status> {
+    fn own_inboxes(&self, peer: &Peer, asked: &[String]) -> Result<Vec<InboxId>, Refusal> {
         let directory = self.broker.directory();
         let mut own: Vec<InboxId> = directory.inboxes_of(peer.agency.as_str()).cloned().collect();
         own.sort_unstable(); // pages go on by name
@@ -153,7 +165,7 @@ impl Services {
             .collect::<Option<_>>()
             .ok_or_else(|| {
                 let rule = "must be inboxes of your own agency";
-                status::refusal(Refusal::FieldInvalid { field: "inboxes", rule })
+                Refusal::FieldInvalid { field: "inboxes", rule }
             })?;
         inboxes.sort_unstable();
         inboxes.dedup();
@@ -220,15 +232,13 @@ fn token((inbox, entry): &(InboxId, u64)) -> String {
     paging::token(&key)
 }
 
-fn place(token: &str) -> Result<Option<(InboxId, u64)>, Status> {
-    let Some(key) = paging::after(token).map_err(status::refusal)? else { return Ok(None) };
+fn place(token: &str) -> Result<Option<(InboxId, u64)>, Refusal> {
+    let Some(key) = paging::after(token)? else { return Ok(None) };
     let read = || {
         let (entry, inbox) = key.split_first_chunk::<8>()?;
         let inbox = std::str::from_utf8(inbox).ok()?.parse().ok()?;
         Some((inbox, u64::from_be_bytes(*entry)))
     };
     let rule = "must be the next_page_token of an earlier answer";
-    read()
-        .map(Some)
-        .ok_or_else(|| status::refusal(Refusal::FieldInvalid { field: "page_token", rule }))
+    read().map(Some).ok_or(Refusal::FieldInvalid { field: "page_token", rule })
 }

@@ -45,10 +45,13 @@ impl Services {
         let Some(peer) = peer else { return Err(status::refusal(Refusal::NotPermitted)) };
         match policy::may_call(&self.broker.directory(), &peer, call) {
             Ok(()) => Ok(peer),
-            Err(refusal) => {
-                Err(status::status(&self.broker.refuse(&peer, refusal, Vec::new()).await))
-            }
+            Err(refusal) => Err(self.refused(&peer, refusal).await),
         }
+    }
+
+    /// A refusal of a known caller: recorded, then answered.
+    async fn refused(&self, peer: &Peer, refusal: Refusal) -> Status {
+        status::status(&self.broker.refuse(peer, refusal, Vec::new()).await)
     }
 
     /// All services, with health and reflection of both versions.
@@ -100,6 +103,9 @@ impl Services {
         tokio::spawn(async move {
             ended.cancelled().await;
             reporter.set_not_serving::<ExchangeServiceServer<Self>>().await;
+            reporter.set_not_serving::<StatusServiceServer<Self>>().await;
+            reporter.set_not_serving::<AuditServiceServer<Self>>().await;
+            reporter.set_not_serving::<DirectoryServiceServer<Self>>().await;
         });
         Ok(routes)
     }
