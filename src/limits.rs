@@ -55,6 +55,9 @@ pub const CHECKPOINT_BYTES_MAX: usize = 16_384;
 /// With less room than this in the journal and none for another segment, concerns are
 /// put off while every other statement still goes in.
 pub const RESERVE_BYTES: u64 = 2 * BATCH_BYTES_MAX as u64;
+/// What the journal leaves of the disk when it makes a file of the length of a segment: for the
+/// index, the marks and what recovery keeps aside.
+pub const DISK_MARGIN_BYTES: u64 = 32 * 1024 * 1024;
 /// What a sender is told to wait then.
 pub const DISK_FULL_DELAY: Duration = Duration::from_secs(30);
 /// A journal segment, in bytes, unless configured otherwise.

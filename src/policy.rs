@@ -12,6 +12,7 @@ use crate::{
     clock::Moment,
     directory::{self, Directory, Role},
     domain::{
+        document::Flag,
         ids::InboxId,
         refusal::{Condition, Refusal},
         vocabulary::{self, Urgency},
@@ -145,7 +146,8 @@ fn facts(
         sender: statement.from.clone(),
         answers: statement.answers,
         exercise: statement.exercise.unwrap_or(false),
-        flags: statement.flags.clone(),
+        // What no list has could be anything, and facts are for ever.
+        flags: statement.flags.iter().filter(|flag| Flag::parse(flag).is_some()).cloned().collect(),
         ..Facts::default()
     };
     let Some(act) = &statement.act else {

@@ -3,7 +3,7 @@
 //! Every change the store makes to a folder goes through here, so that no caller forgets the
 //! second half of it: a created, renamed or removed name is durable only once its folder is synced.
 //! Plain `io::Error`s; the caller adds what it was doing. New files are readable by their owner only.
-//! Holds: I1. Knows: nothing.
+//! Holds: I1, I10. Knows: limits.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -11,6 +11,8 @@ use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::limits::DISK_MARGIN_BYTES;
 
 /// How much is read or zero-filled at a time, in bytes.
 pub const CHUNK_BYTES: usize = 256 * 1024;
@@ -67,6 +69,18 @@ pub fn open_existing(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open(path)
 }
 
+/// Refuses with `StorageFull` what would leave less than [`DISK_MARGIN_BYTES`] of the disk that
+/// `dir` is on. Asked before a large file is begun, so that the attempt itself does not take the
+/// last of the room from those who need little.
+pub fn must_have_room(dir: &Path, bytes: u64) -> io::Result<()> {
+    let disk = rustix::fs::statvfs(dir)?;
+    let room = disk.f_bavail.saturating_mul(disk.f_frsize);
+    match room >= bytes.saturating_add(DISK_MARGIN_BYTES) {
+        true => Ok(()),
+        false => Err(io::ErrorKind::StorageFull.into()),
+    }
+}
+
 /// Creates a file of `length` zeros, written and synced, so that a later write in it changes no
 /// metadata and cannot run out of disk. Its name is not durable before [`sync_dir`] or [`rename`].
 ///
@@ -111,6 +125,24 @@ pub fn copy_zeroed(from: &File, to: &Path, range: Range<u64>, length: u64) -> io
     fill_with_zeros(&file, length.saturating_sub(kept), &AtomicBool::new(false))?;
     file.sync_all()?;
     Ok(file)
+}
+
+/// Writes the bytes in `kept` of a file again where they are, zeros over those in `cut`, and syncs.
+///
+/// For pages that the cache shows and the disk may not have. A sector is written whole or not at
+/// all, and what is kept does not change: an interruption leaves nothing worse than was there.
+pub fn rewrite_in_place(file: &File, kept: Range<u64>, cut: Range<u64>) -> io::Result<()> {
+    let mut written = Ok(());
+    each_chunk(file, kept.start, kept.end, |at, bytes| {
+        written = file.write_all_at(bytes, at);
+        written.is_ok()
+    })?;
+    written?;
+    for at in cut.clone().step_by(CHUNK_BYTES) {
+        let length = (cut.end - at).min(CHUNK_BYTES as u64) as usize;
+        file.write_all_at(&vec![0; length], at)?;
+    }
+    file.sync_all()
 }
 
 /// Creates a folder that is empty: a leftover of that name is removed with what it holds.
@@ -269,6 +301,30 @@ mod tests {
         assert_eq!(fs::read(&to).unwrap(), b"bcd\0\0\0\0\0");
         let past_the_end = copy_zeroed(&File::open(&from).unwrap(), &to, 1..7, 8);
         assert!(past_the_end.is_err());
+    }
+
+    #[test]
+    fn rewrites_in_place_what_is_kept_and_zeroes_what_is_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let bytes: Vec<u8> = (0..2 * CHUNK_BYTES + 100).map(|at| at as u8 | 1).collect();
+        fs::write(&path, &bytes).unwrap();
+        let (kept, cut) = (CHUNK_BYTES as u64 + 7, 2 * CHUNK_BYTES as u64 + 50);
+        rewrite_in_place(&open_existing(&path).unwrap(), 0..kept, kept..cut).unwrap();
+        let after = fs::read(&path).unwrap();
+        assert_eq!(after[..kept as usize], bytes[..kept as usize]);
+        assert!(after[kept as usize..cut as usize].iter().all(|&byte| byte == 0));
+        assert_eq!(after[cut as usize..], bytes[cut as usize..]);
+    }
+
+    #[test]
+    fn refuses_what_would_take_the_last_of_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = rustix::fs::statvfs(dir.path()).unwrap();
+        let more_than_there_is = disk.f_bavail * disk.f_frsize;
+        let refused = must_have_room(dir.path(), more_than_there_is).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+        assert!(must_have_room(dir.path(), u64::MAX).is_err());
     }
 
     #[test]

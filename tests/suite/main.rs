@@ -4,10 +4,14 @@
 //! proof, the index rebuilt = the index live, deliveries = closed + open.
 
 mod demo;
+mod disk;
 mod flow;
+mod full;
 mod keys;
 mod kill;
 mod life;
+mod privacy;
+mod process;
 mod readme;
 mod refuse;
 mod support;

@@ -75,16 +75,24 @@ pub enum OpenError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// The journal will not open.
-    #[error("the journal: {0}")]
+    #[error("the journal: {}{}", .0, advice(.0))]
     Journal(#[from] JournalError),
     /// The index cannot even be made anew.
     #[error("the index: {0}")]
     Index(#[from] IndexError),
     /// An entry's detail is not what was written.
-    #[error("the detail of entry {entry} is damaged; run `cairn fsck`, then put back a copy")]
+    #[error(
+        "the journal: {segment:020}.seg at byte {offset}, entry {entry}: its detail is not what \
+         was written. Nothing was changed. Run `cairn fsck` on the data folder, keep a copy of it \
+         as it is, then restore the newest whole copy of the journal"
+    )]
     DamagedDetail {
         /// Which entry.
         entry: u64,
+        /// The segment, by its first entry.
+        segment: u64,
+        /// Where the entry begins in it.
+        offset: u64,
     },
     /// Journal and ledger arithmetic disagree.
     #[error("the ledger does not add up at entry {entry}: {reason}; run `cairn fsck`")]
@@ -97,6 +105,18 @@ pub enum OpenError {
     /// The file system refused.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+/// What a person must do about a journal that will not open.
+fn advice(error: &JournalError) -> &'static str {
+    match error {
+        JournalError::Damaged(_) => {
+            ". Nothing was changed. Run `cairn fsck` on the data folder, keep a copy of it as it is, \
+             then restore the newest whole copy of the journal. Never go on from an older one: \
+             others hold receipts for what it lacks"
+        }
+        _ => "",
+    }
 }
 
 /// A running exchange: the broker, and what keeps it running.
@@ -138,7 +158,8 @@ pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Running, OpenE
     let (journal, recovery) = Journal::open(&folder.journal(), Some(ledger), evidence, &label)?;
     if let Some(doubtful) = recovery.doubtful.first() {
         // Nothing erases a detail yet, so one that is not whole is damage.
-        return Err(OpenError::DamagedDetail { entry: doubtful.number });
+        let (segment, offset) = (doubtful.location.segment, doubtful.location.offset);
+        return Err(OpenError::DamagedDetail { entry: doubtful.number, segment, offset });
     }
     let reader = journal.reader();
     let head = match bring_up(&index, &reader, ledger, watermark, &recovery) {

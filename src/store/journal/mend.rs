@@ -39,7 +39,7 @@ pub(super) fn carry_out(dir: &Path, plan: &Plan, label: &str) -> Result<Mended, 
     let active = if plan.clean {
         files::open_existing(&plan.last.path).map_err(broken("open", &plan.last.path))?
     } else {
-        rewrite(plan)?
+        rewrite(dir, plan)?
     };
     if let Some(first) = plan.half_created {
         let path = path_of(dir, first);
@@ -49,9 +49,16 @@ pub(super) fn carry_out(dir: &Path, plan: &Plan, label: &str) -> Result<Mended, 
 }
 
 /// Copies the valid part of the last segment to a fresh file that takes its place. What the page
-/// cache shows of the old file may never have reached the disk; of the new one all has.
-fn rewrite(plan: &Plan) -> Result<File, JournalError> {
+/// cache shows of the old file may never have reached the disk; of the new one all has. On a full
+/// disk it is written again where it is.
+fn rewrite(dir: &Path, plan: &Plan) -> Result<File, JournalError> {
     let last = &plan.last;
+    if files::must_have_room(dir, last.header.length).is_err() {
+        let cut = plan.end..plan.cut_to.unwrap_or(plan.end);
+        return files::open_existing(&last.path)
+            .and_then(|file| files::rewrite_in_place(&file, 0..plan.end, cut).map(|()| file))
+            .map_err(broken("rewrite", &last.path));
+    }
     let temporary = files::temporary_for(&last.path);
     files::copy_zeroed(&last.file, &temporary, 0..plan.end, last.header.length)
         .and_then(|file| files::rename(&temporary, &last.path).map(|()| file))

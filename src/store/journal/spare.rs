@@ -78,7 +78,7 @@ impl SpareMaker {
         let _ = self.collect();
         let made = match self.ready.take() {
             Some(file) => Ok(file),
-            None => files::create_zeroed(&self.path, self.length, &self.stop),
+            None => make(&self.path, self.length, &self.stop),
         };
         self.failed = made.is_err();
         made
@@ -92,7 +92,7 @@ impl SpareMaker {
         let (path, length, stop) = (self.path.clone(), self.length, Arc::clone(&self.stop));
         let job = thread::Builder::new()
             .name("journal-spare".to_owned())
-            .spawn(move || files::create_zeroed(&path, length, &stop));
+            .spawn(move || make(&path, length, &stop));
         match job {
             Ok(job) => self.job = Some(job),
             Err(_) => self.failed = true,
@@ -116,6 +116,11 @@ impl SpareMaker {
         self.ready = Some(made?);
         Ok(())
     }
+}
+
+fn make(path: &Path, length: u64, stop: &AtomicBool) -> io::Result<File> {
+    files::must_have_room(path.parent().unwrap_or(path), length)?;
+    files::create_zeroed(path, length, stop)
 }
 
 impl Drop for SpareMaker {

@@ -3,11 +3,20 @@
 
 pub mod statements;
 
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use cairn::{
     audit,
-    broker::recovery::DataFolder,
+    broker::recovery::{DataFolder, OpenError},
     clock::{Clock, ManualClock, SystemClock},
     config::Config,
     domain::ids::{ExchangeName, InboxId, RoleName},
@@ -15,7 +24,7 @@ use cairn::{
     ledger::note::Vkey,
     proto::{self, GetSummaryRequest, Incoming, directory_change::Change, receive_response::Item},
     server::{
-        Server,
+        Server, StartError,
         founding::{self, validity},
     },
     store::journal,
@@ -51,7 +60,7 @@ impl World {
     /// An exchange with no agencies, on a clock that stands where the machine's does.
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let socket = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let socket = own_socket().await;
         let address = socket.local_addr().unwrap();
         let name: ExchangeName = EXCHANGE.parse().unwrap();
         let names = ["localhost".to_owned()];
@@ -188,8 +197,25 @@ impl World {
 
     /// Starts it again where it was.
     pub async fn start(&mut self) {
-        self.config.listen = self.address.parse().unwrap();
-        self.server = Some(Server::start(&self.config, self.clock.clone()).await.unwrap());
+        self.server = Some(self.try_start().await.unwrap());
+    }
+
+    /// A server where the last one was, or why it does not start. Another test may be starting a
+    /// program just now: until its `exec` the child has our sockets and locks open too.
+    pub async fn try_start(&self) -> Result<Server, StartError> {
+        let mut config = self.config.clone();
+        config.listen = self.address.parse().unwrap();
+        let bound = Instant::now() + Duration::from_secs(10);
+        loop {
+            match Server::start(&config, self.clock.clone()).await {
+                Err(StartError::Listen { .. } | StartError::Open(OpenError::Lock(_)))
+                    if Instant::now() < bound =>
+                {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                started => return started,
+            }
+        }
     }
 
     /// The size of the ledger.
@@ -225,6 +251,19 @@ impl World {
         let reindexed = data.reindex(&mut |_, _| {}).unwrap();
         assert_eq!(reindexed.old_hash, Some(reindexed.new_hash), "the index is a fold");
         assert_eq!(reindexed.size, verified.size);
+    }
+}
+
+/// A socket on a port that the system gives to nobody by itself, so that it is still free when
+/// the exchange starts again where it was.
+async fn own_socket() -> TcpListener {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let begin = 10_000 + (std::process::id() % 20_000) as u16;
+    loop {
+        let port = 10_000 + (begin - 10_000 + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        if let Ok(socket) = TcpListener::bind(("127.0.0.1", port)).await {
+            return socket;
+        }
     }
 }
 
