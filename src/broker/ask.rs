@@ -7,9 +7,10 @@
 
 use super::{
     Broker, Error,
+    draft::Work,
     receipt::{Stored, broken},
     records::{self, DeliveryRecord},
-    sequencer::{Done, Work},
+    sequencer::Done,
 };
 use crate::{
     clock::Moment,

@@ -1,7 +1,7 @@
 //! The broker: takes statements, commits them, delivers them, answers questions.
 //!
 //! The flow, in the order of the files: [`submit`] (authenticate → known request? →
-//! permit → commit → receipt), [`sequencer`] (the single writer), [`projection`]
+//! permit → commit → receipt), `draft` and `sequencer` (the single writer), [`projection`]
 //! (what entries mean), [`receive`] (what waits for whom), [`ask`] (questions, each
 //! an entry), [`recovery`] (how it starts).
 //!
@@ -9,6 +9,7 @@
 //! ledger, domain, crypto, proto, clock, limits.
 
 pub mod ask;
+mod draft;
 pub mod hub;
 pub mod projection;
 pub mod receipt;

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! draft:   look up request ids once more · judge against where things stand ·
-//!          number · encode · fold into an overlay
+//!          number · encode · fold into an overlay (`draft.rs`)
 //! seal:    grow a copy of the tree · check old root → new root by other code ·
 //!          sign one checkpoint
 //! commit:  one write, one fdatasync · apply the overlay to the index
@@ -13,50 +13,31 @@
 //! An error before the write answers those it concerns; an unknown outcome stops
 //! the ledger until recovery has read the disk.
 //!
-//! Holds: I1, I4, I8, I9. Knows: store, ledger, policy, directory, crypto, proto.
+//! Holds: I1, I4, I9. Knows: store, ledger, crypto, limits.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::{
-    Error, Shared, projection,
+    Error, Shared,
+    draft::{Draft, Verdict, Waiter, Work},
     receipt::{Batch, DurableBatch, broken},
     records::{self, Place},
-    sameness,
-    submit::refusal_facts,
     tree::Head,
 };
 use crate::{
-    clock::Moment,
     crypto::sign::SigningKey,
-    directory::{self, Directory},
-    domain::{ids::InboxId, refusal::Refusal},
     ledger::{
         checkpoint::Checkpoint,
         extension::{Extension, extends},
         growth::{FullTile, Growth},
-        leaf::{Leaf, commit},
+        merkle::leaf_hash,
         tiles::encode_tile,
     },
     limits,
-    policy::{self, Permitted},
-    proto::{self, EntryType, Facts, SignedChange},
-    store::{self, Committed, Location, Overlay, Record, Store, StoreError, Watermark},
+    store::{self, Committed, Location, Record, Store, StoreError, Watermark},
 };
-
-/// Something to append.
-pub(super) enum Work {
-    /// A statement that the policy permitted.
-    Statement(Box<Permitted>),
-    /// A change of the directory, by this agency.
-    Change { by: String, change: SignedChange },
-    /// A record of the exchange's own: a refusal, a look, a recovery.
-    Note { facts: Box<Facts>, detail: Vec<u8> },
-}
 
 /// Work and who waits for it.
 pub(super) struct Job {
@@ -74,39 +55,12 @@ pub(super) enum Done {
     Known(u64),
 }
 
-/// What somebody who waits will be told once the batch is durable.
-enum Verdict {
-    Entry { at: usize, repeat: bool },
-    Known(u64),
-    Refused(Refusal),
-    Failed(Error),
-}
-
-type Waiter = (oneshot::Sender<Result<Done, Error>>, Verdict);
-
 /// The committer: owns the store and the ledger's key.
 pub(super) struct Sequencer {
     pub(super) shared: Arc<Shared>,
     pub(super) store: Store,
     pub(super) key: SigningKey,
     pub(super) ledger: [u8; 16],
-}
-
-/// A batch in the making.
-struct Draft<'a> {
-    shared: &'a Shared,
-    overlay: Overlay<'a>,
-    first: u64,
-    time: u64,
-    directory: Arc<Directory>,
-    records: Vec<Record>,
-    /// Request keys of this batch: which record took them.
-    requests: HashMap<[u8; 32], usize>,
-    /// What is left of the disk is kept for steps of deliveries under way.
-    low: bool,
-    /// Inboxes for which something new waits.
-    bells: Vec<InboxId>,
-    waiters: Vec<Waiter>,
 }
 
 /// A batch whose checkpoint is signed. It has left the process to nobody.
@@ -164,8 +118,7 @@ impl Sequencer {
 
     /// Grows the tree, checks the growth by separate code, signs the checkpoint.
     fn seal(&self, head: &Head, records: &[Record]) -> Result<Sealed, Error> {
-        let leaves: Vec<_> =
-            records.iter().map(|record| crate::ledger::merkle::leaf_hash(&record.leaf)).collect();
+        let leaves: Vec<_> = records.iter().map(|record| leaf_hash(&record.leaf)).collect();
         let (mut growth, mut full) = (head.growth.clone(), Vec::new());
         for leaf in &leaves {
             growth.push(*leaf, &mut full);
@@ -248,199 +201,6 @@ fn take(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
         batch.push(job);
     }
     batch
-}
-
-impl Work {
-    /// About how much of a batch it takes.
-    pub(super) fn bytes(&self) -> usize {
-        let detail = match self {
-            Self::Statement(permitted) => permitted.authenticated().envelope().len(),
-            Self::Change { change, .. } => change.change.len() + change.signatures.len() * 80,
-            Self::Note { detail, .. } => detail.len(),
-        };
-        detail + limits::LEAF_AND_FACTS_BYTES_MAX
-    }
-}
-
-impl<'a> Draft<'a> {
-    fn begin(shared: &'a Shared, head: &Head) -> Self {
-        let now = shared.clock.now().0;
-        let behind = head.time.saturating_sub(now);
-        shared.counts.clock_behind.store(behind, Ordering::Relaxed);
-        Self {
-            shared,
-            overlay: Overlay::over(&shared.index),
-            first: head.growth.size(),
-            // Entry times never decrease (I14); the skew is counted above.
-            time: now.max(head.time),
-            directory: shared.directory.load_full(),
-            records: Vec::new(),
-            requests: HashMap::new(),
-            low: false,
-            bells: Vec::new(),
-            waiters: Vec::new(),
-        }
-    }
-
-    fn take(&mut self, work: Work) -> Verdict {
-        match work {
-            Work::Statement(permitted) => self.statement(*permitted),
-            Work::Change { by, change } => self.change(&by, change),
-            Work::Note { facts, detail } => self.append(&facts, detail),
-        }
-    }
-
-    /// A statement, if its request id is still free and it still fits.
-    fn statement(&mut self, permitted: Permitted) -> Verdict {
-        let key = self.shared.request_key(permitted.authenticated());
-        if let Some(at) = self.requests.get(&key).copied() {
-            let envelope = permitted.authenticated().envelope();
-            return match sameness::same(&self.records[at].detail, envelope) {
-                true => Verdict::Entry { at, repeat: true },
-                false => {
-                    self.refuse(permitted.facts().sender.clone(), Refusal::RequestIdConflict, &key)
-                }
-            };
-        }
-        match self.shared.repeat_of(permitted.authenticated(), &key) {
-            Some(Ok(stored)) => return Verdict::Known(stored.entry),
-            Some(Err(Error::Refused(refusal))) => {
-                return self.refuse(permitted.facts().sender.clone(), *refusal, &key);
-            }
-            Some(Err(error)) => return Verdict::Failed(error),
-            None => {}
-        }
-        if self.low && permitted.facts().r#type() == EntryType::Concern {
-            return Verdict::Failed(Error::Busy(limits::DISK_FULL_DELAY));
-        }
-        let sender = permitted.facts().sender.clone();
-        let fits = self.still_permitted(permitted).and_then(|permitted| {
-            let (authenticated, mut facts) = permitted.into_parts();
-            projection::address(&self.overlay, &mut facts);
-            projection::judge(&self.overlay, &facts)?;
-            Ok((authenticated, facts))
-        });
-        match fits {
-            Ok((authenticated, mut facts)) => {
-                facts.request_key = key.to_vec();
-                self.number(&mut facts);
-                self.requests.insert(key, self.records.len());
-                self.append(&facts, authenticated.into_envelope())
-            }
-            Err(refusal) => self.refuse(sender, refusal, &key),
-        }
-    }
-
-    /// The directory may have moved since the policy looked.
-    fn still_permitted(&self, permitted: Permitted) -> Result<Permitted, Refusal> {
-        if permitted.judged_as_of() == self.directory.as_of() {
-            return Ok(permitted);
-        }
-        let (authenticated, _) = permitted.into_parts();
-        policy::permit(&self.directory, authenticated, Moment(self.time))
-    }
-
-    /// The gapless numbers of the sender and of each inbox addressed.
-    fn number(&self, facts: &mut Facts) {
-        let newest = |key: Vec<u8>| records::unpack::<u64>(&self.overlay, &key).unwrap_or(0);
-        facts.sender_number = newest(records::sender_number_key(&facts.sender)) + 1;
-        facts.inbox_numbers = facts
-            .inboxes
-            .iter()
-            .filter_map(|inbox| inbox.parse().ok())
-            .map(|inbox| newest(records::inbox_number_key(&inbox)) + 1)
-            .collect();
-    }
-
-    fn change(&mut self, by: &str, signed: SignedChange) -> Verdict {
-        let judged = self.directory.judge(&signed, Moment(self.time));
-        let change = match judged.and_then(|change| self.nothing_open(change)) {
-            Ok(change) => change,
-            Err(refusal) => return self.refuse(by.to_owned(), refusal, &[]),
-        };
-        let (code, subject) = directory::subject(&change);
-        let mut facts =
-            Facts { sender: by.to_owned(), code: code.to_owned(), subject, ..Facts::default() };
-        facts.set_type(EntryType::Directory);
-        let entry = self.first + self.records.len() as u64;
-        Arc::make_mut(&mut self.directory).apply(entry, &signed);
-        self.append(&facts, proto::encode(&signed))
-    }
-
-    /// An inbox retires only when nothing is open there.
-    fn nothing_open(
-        &self,
-        change: proto::DirectoryChange,
-    ) -> Result<proto::DirectoryChange, Refusal> {
-        let Some(proto::directory_change::Change::Inbox(inbox)) = &change.change else {
-            return Ok(change);
-        };
-        let id: InboxId = inbox.id.parse().map_err(|error| Refusal::field("inbox.id", error))?;
-        let key = records::count_key(&projection::held_count(&id));
-        match records::unpack::<u64>(&self.overlay, &key) {
-            Some(open) if inbox.retired => Err(Refusal::InboxHasOpenDeliveries { inbox: id, open }),
-            _ => Ok(change),
-        }
-    }
-
-    /// The refusal's own record, unless an identical one is recorded already.
-    fn refuse(&mut self, agency: String, refusal: Refusal, request_key: &[u8]) -> Verdict {
-        self.shared.counts.refusals.fetch_add(1, Ordering::Relaxed);
-        let facts = refusal_facts(&agency, &refusal, request_key.to_vec());
-        let recorded = records::refusal_key(&projection::refusal_digest(&facts));
-        if store::View::value(&self.overlay, &recorded).is_none()
-            && let Verdict::Failed(error) = self.append(&facts, Vec::new())
-        {
-            return Verdict::Failed(error);
-        }
-        Verdict::Refused(refusal)
-    }
-
-    /// Encodes an entry and folds it into the overlay.
-    fn append(&mut self, facts: &Facts, detail: Vec<u8>) -> Verdict {
-        match self.record(facts, detail) {
-            Ok(record) => {
-                let entry = self.first + self.records.len() as u64;
-                if let Err(refusal) = projection::apply(&mut self.overlay, entry, self.time, facts)
-                {
-                    return Verdict::Failed(broken(format!(
-                        "the fold refused entry {entry}: {refusal}"
-                    )));
-                }
-                self.bells.extend(rings(facts));
-                self.records.push(record);
-                Verdict::Entry { at: self.records.len() - 1, repeat: false }
-            }
-            Err(error) => Verdict::Failed(error),
-        }
-    }
-
-    fn record(&self, facts: &Facts, detail: Vec<u8>) -> Result<Record, Error> {
-        let facts = proto::encode(facts);
-        let mut chance = [0; 80];
-        getrandom::fill(&mut chance).map_err(broken)?;
-        let (mut entry_id, mut facts_opening, mut detail_opening) = ([0; 16], [0; 32], [0; 32]);
-        entry_id.copy_from_slice(&chance[..16]);
-        facts_opening.copy_from_slice(&chance[16..48]);
-        detail_opening.copy_from_slice(&chance[48..]);
-        let leaf = Leaf {
-            entry_id,
-            time_unix_ns: self.time,
-            facts: commit(&facts, &facts_opening),
-            detail: commit(&detail, &detail_opening),
-        };
-        let leaf = leaf.encode();
-        if leaf.len() + facts.len() > limits::LEAF_AND_FACTS_BYTES_MAX {
-            let rule = "makes the facts longer than 8,192 bytes: address fewer recipients at once";
-            return Err(Refusal::FieldInvalid { field: "to", rule }.into());
-        }
-        Ok(Record { leaf, facts_opening, facts, detail_opening, detail })
-    }
-}
-
-/// The inboxes for which an entry brings something.
-fn rings(facts: &Facts) -> Vec<InboxId> {
-    facts.inboxes.iter().filter_map(|inbox| inbox.parse().ok()).collect()
 }
 
 /// Completes the index changes with where the journal put everything.

@@ -16,10 +16,12 @@ use std::sync::{Arc, atomic::Ordering};
 use tokio::sync::oneshot;
 
 use super::{
-    Broker, Error, Shared, projection,
+    Broker, Error, Shared,
+    draft::{Work, refusal_facts},
+    projection,
     receipt::Stored,
     records, sameness,
-    sequencer::{Done, Job, Work},
+    sequencer::{Done, Job},
 };
 use crate::{
     domain::refusal::Refusal,
@@ -28,7 +30,7 @@ use crate::{
         authenticate::{Authenticated, authenticate},
     },
     limits, policy,
-    proto::{self, EntryType, Facts},
+    proto::{self, Facts},
 };
 
 /// A statement that is in the ledger.
@@ -174,19 +176,4 @@ fn accepted(shared: &Shared, done: Done) -> Result<Accepted, Error> {
             Ok(Accepted { receipt: shared.stored(entry)?.receipt, duplicate: true })
         }
     }
-}
-
-/// The facts of a refusal's own record.
-pub(super) fn refusal_facts(agency: &str, refusal: &Refusal, request_key: Vec<u8>) -> Facts {
-    let mut facts = Facts {
-        sender: agency.to_owned(),
-        code: refusal.code().to_owned(),
-        request_key,
-        ..Facts::default()
-    };
-    if let Refusal::FieldInvalid { field, .. } = refusal {
-        facts.subject = (*field).to_owned();
-    }
-    facts.set_type(EntryType::Refusal);
-    facts
 }

@@ -6,8 +6,7 @@
 
 use std::{
     fs,
-    io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
 };
 
@@ -25,7 +24,7 @@ use serde_json::{Value, json};
 use tonic::Status;
 
 use crate::{
-    process::Process,
+    process::{Process, fetch},
     support::{World, next, statements::*},
 };
 
@@ -133,15 +132,6 @@ async fn traced() -> (World, Process, SocketAddr) {
     fs::write(&config, text + "\n[log]\nfilter = \"trace\"\njson = true\n").unwrap();
     let process = Process::serve(&world).await;
     (world, process, metrics)
-}
-
-fn fetch(address: SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: cairn\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 /// Submits, for the status as it came: text, details and all.

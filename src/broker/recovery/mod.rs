@@ -23,9 +23,10 @@ use self::fold::{Fold, empty_head, stored_at};
 pub use self::folder::{DataFolder, Reindexed};
 use super::{
     Broker, Counts, Shared,
+    draft::Work,
     hub::Hub,
     records,
-    sequencer::{Sequencer, Work},
+    sequencer::Sequencer,
     tree::{Head, Tree},
 };
 use crate::{
