@@ -21,10 +21,14 @@ pub const STATEMENT_BYTES_MAX: usize = 131_072;
 pub const ENVELOPE_BYTES_MAX: usize = 1_048_576;
 /// Recipients of one statement.
 pub const RECIPIENTS_MAX: usize = 64;
+/// The names of all recipients together, in bytes: they are in the facts.
+pub const RECIPIENT_NAMES_BYTES_MAX: usize = 6_144;
 /// Recipients as written, repeats included.
 pub const TO_WRITTEN_MAX: usize = 1_024;
 /// Wraps of one sealed body: recipients, deputies, out-of-hours inboxes, review keys.
 pub const WRAPS_MAX: usize = 256;
+/// Redirections and resealings of one delivery.
+pub const REWRAPS_MAX: usize = 64;
 /// A sender's own reference, in bytes of UTF-8.
 pub const REFERENCE_BYTES_MAX: usize = 512;
 /// A code of a code list, in bytes.

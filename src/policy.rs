@@ -299,7 +299,11 @@ fn recipients(directory: &Directory, to: &[String]) -> Result<Vec<InboxId>, Refu
         return Err(Refusal::FieldInvalid { field: "to", rule: "must name at least one inbox" });
     }
     must_exist(directory, &recipients, &strange)?;
-    Ok(recipients)
+    let names: usize = recipients.iter().map(|inbox| inbox.to_string().len()).sum();
+    match names <= crate::limits::RECIPIENT_NAMES_BYTES_MAX {
+        true => Ok(recipients),
+        false => Err(Refusal::TooManyRecipients),
+    }
 }
 
 fn must_exist(directory: &Directory, to: &[InboxId], strange: &[&str]) -> Result<(), Refusal> {

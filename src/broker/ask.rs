@@ -66,10 +66,16 @@ impl Broker {
     /// # Errors
     /// The refusal, or those of a commit.
     pub async fn change(&self, peer: &Peer, change: SignedChange) -> Result<u64, Error> {
+        let odd = |signature: &proto::Signature| {
+            signature.key_id.len() != 8 || signature.signature.len() != 64
+        };
         if change.change.len() > limits::DIRECTORY_CHANGE_BYTES_MAX
             || change.signatures.len() > limits::SIGNATURES_MAX
+            || change.signatures.iter().any(odd)
         {
-            return Err(Refusal::StatementTooLarge.into());
+            let rule = "at most 65,536 bytes, with at most 2,048 signatures of 64 bytes";
+            let refusal = Refusal::FieldInvalid { field: "change", rule };
+            return Err(self.refuse(peer, refusal, Vec::new()).await);
         }
         let by = peer.agency.to_string();
         self.commit(Work::Change { by, change }).await.map(entry_of)

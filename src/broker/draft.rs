@@ -110,7 +110,8 @@ impl<'a> Draft<'a> {
         let key = self.shared.request_key(permitted.authenticated());
         if let Some(at) = self.requests.get(&key).copied() {
             let envelope = permitted.authenticated().envelope();
-            return match sameness::same(&self.records[at].detail, envelope) {
+            let accepted = self.records.get(at).map_or(&[][..], |record| &record.detail);
+            return match sameness::same(accepted, envelope) {
                 true => Verdict::Entry { at, repeat: true },
                 false => {
                     self.refuse(permitted.facts().sender.clone(), Refusal::RequestIdConflict, &key)
@@ -139,8 +140,14 @@ impl<'a> Draft<'a> {
             Ok((authenticated, mut facts)) => {
                 facts.request_key = key.to_vec();
                 self.number(&mut facts);
-                self.requests.insert(key, self.records.len());
-                self.append(&facts, authenticated.into_envelope())
+                match self.append(&facts, authenticated.into_envelope()) {
+                    Verdict::Entry { at, repeat } => {
+                        self.requests.insert(key, at);
+                        Verdict::Entry { at, repeat }
+                    }
+                    Verdict::Failed(Error::Refused(refusal)) => self.refuse(sender, *refusal, &key),
+                    failed => failed,
+                }
             }
             Err(refusal) => self.refuse(sender, refusal, &key),
         }
@@ -178,8 +185,11 @@ impl<'a> Draft<'a> {
             Facts { sender: by.to_owned(), code: code.to_owned(), subject, ..Facts::default() };
         facts.set_type(EntryType::Directory);
         let entry = self.first + self.records.len() as u64;
-        Arc::make_mut(&mut self.directory).apply(entry, &signed);
-        self.append(&facts, proto::encode(&signed))
+        let verdict = self.append(&facts, proto::encode(&signed));
+        if matches!(verdict, Verdict::Entry { .. }) {
+            Arc::make_mut(&mut self.directory).apply(entry, &signed);
+        }
+        verdict
     }
 
     /// An inbox retires only when nothing is open there.
@@ -232,6 +242,9 @@ impl<'a> Draft<'a> {
 
     fn record(&self, facts: &Facts, detail: Vec<u8>) -> Result<Record, Error> {
         let facts = proto::encode(facts);
+        if detail.len() > limits::DETAIL_BYTES_MAX {
+            return Err(Refusal::StatementTooLarge.into());
+        }
         let mut chance = [0; 80];
         getrandom::fill(&mut chance).map_err(broken)?;
         let (mut entry_id, mut facts_opening, mut detail_opening) = ([0; 16], [0; 32], [0; 32]);

@@ -15,6 +15,7 @@ use crate::{
         lifecycle::{Actor, Applied, Delivery, Event, State},
         refusal::Refusal,
     },
+    limits,
     proto::{EntryType, Facts},
     store::{Overlay, View},
 };
@@ -318,6 +319,10 @@ impl<V: View> Step<'_, V> {
         };
         if records::deliveries(self.view, record.concern).iter().any(has_it) {
             let rule = "the next owner has this concern already: decide `linked_to_existing`";
+            return Err(Refusal::FieldInvalid { field: "next", rule });
+        }
+        if record.rewraps.len() >= limits::REWRAPS_MAX {
+            let rule = "it was passed on too often: decide, or ask the sender";
             return Err(Refusal::FieldInvalid { field: "next", rule });
         }
         // The next owner must hear of a withdrawal too.

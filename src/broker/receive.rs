@@ -105,7 +105,11 @@ impl Broker {
                     Ok(Offered::Incoming(Box::new(Incoming { attempt: *attempt, ..incoming })))
                 }
                 Ok(None) => continue, // stored since we looked
-                Err(error) => Err(error),
+                Err(error) => {
+                    // What comes behind it must not wait for what cannot be read.
+                    tracing::error!(%error, entry, "a waiting statement cannot be read");
+                    continue;
+                }
             };
             self.shared.counts.offered.fetch_add(1, Ordering::Relaxed);
             offered = true;
@@ -132,6 +136,7 @@ impl Broker {
             .filter(|record| record.delivery.holder == *inbox)
             .flat_map(|record| record.rewraps)
             .map(|rewrap| self.rewrap(inbox, rewrap))
+            .filter(|rewrap| rewrap.as_ref().is_ok_and(|rewrap| !rewrap.wraps.is_empty()))
             .collect::<Result<Vec<_>, _>>()?;
         let number = facts.inboxes.iter().position(|name| *name == inbox.to_string());
         let body = envelope.body.map(|mut body| {

@@ -177,20 +177,25 @@ impl Directory {
     /// area's out-of-hours inbox. Never one of `to` itself.
     pub fn stand_ins(&self, to: &[InboxId]) -> Vec<InboxId> {
         let mut found: Vec<InboxId> = Vec::new();
-        let mut add = |id: &str| -> Option<InboxId> {
-            let id: InboxId = id.parse().ok()?;
-            let fresh = self.inboxes.contains_key(&id) && !to.contains(&id) && !found.contains(&id);
-            fresh.then(|| found.push(id.clone()));
-            fresh.then_some(id)
+        let mut add = |id: &InboxId| {
+            if self.inboxes.contains_key(id) && !to.contains(id) && !found.contains(id) {
+                found.push(id.clone());
+            }
         };
+        let named = |id: &str| id.parse::<InboxId>().ok();
         for inbox in to {
-            let mut next = self.inboxes.get(inbox).map(|known| known.deputy.clone());
-            while let Some(deputy) = next.as_deref().and_then(&mut add) {
-                next = self.inboxes.get(&deputy).map(|known| known.deputy.clone());
+            let mut seen = vec![inbox.clone()];
+            let deputy_of = |id: &InboxId| named(&self.inboxes.get(id)?.deputy);
+            let mut next = deputy_of(inbox);
+            while let Some(deputy) = next.filter(|deputy| !seen.contains(deputy)) {
+                add(&deputy);
+                next = deputy_of(&deputy);
+                seen.push(deputy);
             }
             let area = self.agencies.get(inbox.agency().as_str()).map(|agency| &agency.area);
-            if let Some(area) = area.and_then(|id| self.areas.get(id)) {
-                add(&area.out_of_hours);
+            let area = area.and_then(|id| self.areas.get(id));
+            if let Some(out_of_hours) = area.and_then(|area| named(&area.out_of_hours)) {
+                add(&out_of_hours);
             }
         }
         found

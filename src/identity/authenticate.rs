@@ -18,7 +18,7 @@ use crate::{
     directory::{self, Directory},
     domain::refusal::Refusal,
     limits,
-    proto::{self, Envelope, SealedBody, Statement},
+    proto::{self, Envelope, SealedBody, Statement, statement::Act},
 };
 
 /// A statement whose signature, system and seal have been checked.
@@ -158,8 +158,9 @@ fn check_seal(statement: &Statement, body: Option<&SealedBody>) -> Result<(), Re
     if body.wraps.len() != seal.wraps.len() || body.wraps.len() > limits::WRAPS_MAX {
         return Err(Refusal::SealMismatch);
     }
-    // A statement that only wraps an earlier body anew carries no cipher text.
-    if !(body.nonce.is_empty() && body.ciphertext.is_empty()) {
+    // Only what wraps an earlier body anew may come without cipher text.
+    let anew = matches!(statement.act, Some(Act::Redirection(_) | Act::Resealed(_)));
+    if !(anew && body.nonce.is_empty() && body.ciphertext.is_empty()) {
         let nonce: &[u8; 12] =
             body.nonce.as_slice().try_into().map_err(|_| Refusal::SealMismatch)?;
         if seal::body_digest(nonce, &body.ciphertext)[..] != seal.body_sha256 {

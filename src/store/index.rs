@@ -11,6 +11,10 @@ use std::{
     fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use sha2::{Digest, Sha256};
@@ -67,6 +71,8 @@ pub trait View {
 pub struct Index {
     db: sled::Db,
     folder: PathBuf,
+    /// A read has failed: "not there" can no longer be told from "not readable".
+    damaged: Arc<AtomicBool>,
 }
 
 impl Index {
@@ -85,7 +91,10 @@ impl Index {
                 .open()
         }));
         match opened {
-            Ok(db) => Ok(Self { db: db?, folder: folder.to_path_buf() }),
+            Ok(db) => {
+                let damaged = Arc::default();
+                Ok(Self { db: db?, folder: folder.to_path_buf(), damaged })
+            }
             Err(_) => Err(IndexError::Damaged("sled panicked while opening".into())),
         }
     }
@@ -109,6 +118,26 @@ impl Index {
     pub fn watermark(&self) -> Option<Watermark> {
         let bytes = self.value(WATERMARK)?;
         postcard::from_bytes(&bytes).ok()
+    }
+
+    /// Refuses once a read has failed: what was taken for absent may be there.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`].
+    pub fn must_be_whole(&self) -> Result<(), IndexError> {
+        match self.damaged.load(Ordering::SeqCst) {
+            true => Err(IndexError::Damaged("a read failed".into())),
+            false => Ok(()),
+        }
+    }
+
+    /// A read's result; a failed one is remembered.
+    fn noted<T>(&self, read: sled::Result<T>) -> Option<T> {
+        if let Err(error) = &read {
+            tracing::error!(%error, "the index cannot be read");
+            self.damaged.store(true, Ordering::SeqCst);
+        }
+        read.ok()
     }
 
     /// Applies changes and the watermark in one atomic batch.
@@ -135,16 +164,17 @@ impl Index {
         from: Vec<u8>,
         below: Vec<u8>,
     ) -> impl DoubleEndedIterator<Item = (Vec<u8>, Vec<u8>)> + use<> {
+        let index = self.clone();
         self.db
             .range(from..below)
-            .filter_map(Result::ok)
+            .filter_map(move |read| index.noted(read))
             .map(|(key, value)| (key.to_vec(), value.to_vec()))
     }
 
     /// SHA-256 over every key and value in order, each behind its length.
     pub fn content_hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        for (key, value) in self.db.iter().filter_map(Result::ok) {
+        for (key, value) in self.db.iter().filter_map(|read| self.noted(read)) {
             for part in [&key, &value] {
                 hash.update((part.len() as u64).to_be_bytes());
                 hash.update(part);
@@ -174,13 +204,13 @@ impl Index {
 
 impl View for Index {
     fn value(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.db.get(key).ok().flatten().map(|value| value.to_vec())
+        self.noted(self.db.get(key)).flatten().map(|value| value.to_vec())
     }
 
     fn under(&self, prefix: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
         self.db
             .scan_prefix(prefix)
-            .filter_map(Result::ok)
+            .filter_map(|read| self.noted(read))
             .take(limit)
             .map(|(key, value)| (key.to_vec(), value.to_vec()))
             .collect()

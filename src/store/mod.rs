@@ -87,6 +87,8 @@ impl Store {
         batch: &Batch<'_>,
         place: impl FnOnce(&[Location], Location) -> (Changes, Watermark),
     ) -> Result<Vec<Committed>, StoreError> {
+        // Judged with an index that could not be read, the batch may say a thing twice.
+        self.index.must_be_whole()?;
         let appended =
             self.journal.append(batch.records, batch.root, batch.checkpoint).map_err(|error| {
                 match error {

@@ -16,6 +16,16 @@ async fn a_concern_goes_out_and_its_answer_comes_back() {
     let written = cairn::wire::client::open::written(&incoming, &opened_concern);
     assert_eq!(written["document"], document, "field by field as it was sent");
 
+    let mut stripped = incoming.clone();
+    stripped.body.as_mut().unwrap().ciphertext.clear();
+    let mut bodiless = incoming.clone();
+    bodiless.body = None;
+    for altered in [stripped, bodiless] {
+        let opened =
+            cairn::wire::client::open::open(school.folder(), &school.directory(), &altered);
+        assert!(opened.is_err(), "a concern without its body is not believed");
+    }
+
     for act in [stored(), opened(), acknowledged(), decided("assessment")] {
         say(school, entry, "school/duty", act).await.unwrap();
     }

@@ -71,6 +71,14 @@ async fn refuses_swapped_bodies_wraps_and_exchanges() {
     swapped.body = opened_envelope(&other).body;
     refused(&world, police, &proto::encode(&swapped), "seal_mismatch").await;
 
+    // A body left out on the way: the statement must not count as said without it.
+    let mut stripped = opened_envelope(&good);
+    let body = stripped.body.as_mut().unwrap();
+    (body.nonce, body.ciphertext) = (Vec::new(), Vec::new());
+    let size = world.size().await;
+    assert_eq!(code(police.submit(&proto::encode(&stripped)).await), "seal_mismatch");
+    assert!(world.size().await <= size + 1);
+
     let mut rewrapped = opened_envelope(&good);
     rewrapped.body.as_mut().unwrap().wraps[0].inbox = "social-work/duty".into();
     let size = world.size().await;
@@ -279,5 +287,36 @@ async fn a_clock_set_back_does_not_turn_entry_times_back() {
     let after = next(world.agency("social-work")).await;
     assert_eq!(after.entry, entry);
     assert!(after.accepted_at >= before);
+    world.check().await;
+}
+
+/// I10, I11: what is too long for an entry is refused by itself, and nobody else's
+/// statement suffers.
+#[tokio::test(flavor = "multi_thread")]
+async fn refuses_what_no_entry_can_hold_without_harm_to_others() {
+    let mut world = World::with_agencies().await;
+    let long = "l".repeat(cairn::limits::NAME_BYTES_MAX);
+    let roles: Vec<String> = (0..50).map(|n| format!("{n:02}{}", &long[2..])).collect();
+    let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
+    world.enrol(&long, &roles).await;
+    world.agree("long", &["police", &long]).await;
+    world.refresh().await;
+    let inboxes: Vec<String> = roles.iter().map(|role| format!("{long}/{role}")).collect();
+    let inboxes: Vec<&str> = inboxes.iter().map(String::as_str).collect();
+    let police = world.agency("police");
+    let to_many = with(concern("police", &inboxes, "P-1"), json!({"agreement": "long"}));
+    let bytes = envelope(police, &to_many);
+    let both = tokio::join!(police.submit(&bytes), police.submit(&bytes));
+    assert_eq!(code(both.0), "too_many_recipients");
+    assert_eq!(code(both.1), "too_many_recipients");
+
+    let query = proto::QueryRequest {
+        agency: "a".repeat(1_100_000),
+        purpose: "learning_review".into(),
+        ..Default::default()
+    };
+    let asked = world.auditor.audit().query(query).await.map_err(Into::into);
+    assert_eq!(code(asked), "field_invalid");
+    sent(police, &concern("police", &["school/duty"], "P-2")).await;
     world.check().await;
 }

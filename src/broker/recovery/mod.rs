@@ -289,6 +289,7 @@ fn directory_of(
             .map_err(|error| OpenError::Diverged { entry, reason: error.to_string() })?;
         directory.apply(entry, &change);
     }
+    index.must_be_whole()?;
     Ok(directory)
 }
 

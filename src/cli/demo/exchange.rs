@@ -4,7 +4,7 @@
 //! Knows: server, wire::client, identity.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -85,13 +85,17 @@ impl Exchange {
         pack: &Pack,
         progress: &mut dyn FnMut(&str),
     ) -> anyhow::Result<()> {
-        for area in &pack.agencies.areas {
-            self.apply(Change::Area(proto::Area { id: area.id.clone(), ..Default::default() }))
-                .await?;
+        let declared = pack.agencies.areas.iter().map(|area| &area.id);
+        let named = pack.agencies.agencies.iter().map(|agency| &agency.area);
+        let areas: BTreeSet<&String> = declared.chain(named).filter(|id| !id.is_empty()).collect();
+        for id in areas {
+            let area = proto::Area { id: id.clone(), ..Default::default() };
+            self.apply(Change::Area(area)).await.with_context(|| format!("area {id}"))?;
         }
         for agency in &pack.agencies.agencies {
             progress(agency.id.as_str());
-            let client = self.enrol(agency).await?;
+            let client =
+                self.enrol(agency).await.with_context(|| format!("agency {}", agency.id))?;
             self.agencies.insert(agency.id.to_string(), client);
         }
         for area in &pack.agencies.areas {
@@ -140,11 +144,13 @@ impl Exchange {
         self.send_change(enrol::signing_key(&folder, now)).await?;
         for inbox in &agency.inboxes {
             let calendar = if inbox.calendar.is_empty() { "24x7" } else { &inbox.calendar };
+            let id = InboxId::new(agency.id.clone(), inbox.role.clone());
+            let deputy = inbox.deputy.as_ref().filter(|deputy| **deputy != id);
             let inbox = Change::Inbox(proto::Inbox {
-                id: InboxId::new(agency.id.clone(), inbox.role.clone()).to_string(),
+                id: id.to_string(),
                 phone: inbox.phone.clone(),
                 calendar: calendar.to_owned(),
-                deputy: inbox.deputy.as_ref().map(ToString::to_string).unwrap_or_default(),
+                deputy: deputy.map(ToString::to_string).unwrap_or_default(),
                 retired: false,
             });
             self.send_change(enrol::signed(self.name.as_str(), inbox, &[&folder])).await?;
@@ -190,6 +196,10 @@ impl Exchange {
     ) -> anyhow::Result<()> {
         let known = |party: &&String| agencies.contains_key(*party);
         let parties: Vec<String> = agreement.parties.iter().filter(known).cloned().collect();
+        let dated = !agreement.valid_from.is_empty() && !agreement.valid_to.is_empty();
+        if parties.is_empty() || !dated {
+            return Ok(()); // nobody could sign it, or it never begins
+        }
         let signers: Vec<&SystemFolder> =
             parties.iter().map(|party| agencies[party].folder()).collect();
         let change = Change::Agreement(proto::Agreement {

@@ -139,6 +139,7 @@ async fn push_all(
     while !senders.is_empty() {
         tokio::select! {
             Some(pushed) = senders.join_next() => fates.extend(pushed??),
+            () = exchange.server.failed() => bail!("the ledger has stopped"),
             _ = tick.tick() => {
                 let sent = done.load(Ordering::Relaxed);
                 progress.count("sending", sent, pack.lines.len());

@@ -91,10 +91,15 @@ pub(super) enum Behaviour {
 pub(super) struct Agreement {
     pub(super) id: String,
     pub(super) title: String,
+    #[serde(default)]
     pub(super) parties: Vec<String>,
+    #[serde(default)]
     pub(super) classes: Vec<String>,
+    #[serde(default)]
     pub(super) lawful_bases: Vec<String>,
+    #[serde(default)]
     pub(super) valid_from: String,
+    #[serde(default)]
     pub(super) valid_to: String,
     #[serde(default)]
     pub(super) review_by: String,

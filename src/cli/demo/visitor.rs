@@ -43,27 +43,29 @@ pub(super) async fn stay(exchange: &Exchange, pack: &Pack) -> anyhow::Result<()>
     };
     exchange.agree_among(&agreement, &with_visitor).await?;
     print(exchange, &id, &folder, &agreement.id);
-    tokio::signal::ctrl_c().await?;
-    Ok(())
+    tokio::select! {
+        stopped = tokio::signal::ctrl_c() => Ok(stopped?),
+        () = exchange.server.failed() => anyhow::bail!("the ledger has stopped"),
+    }
 }
 
 fn print(exchange: &Exchange, id: &str, folder: &std::path::Path, agreement: &str) {
     let (address, folder) = (exchange.server.address, folder.display());
-    println!("\nThe exchange {} stays up at {address}. Ctrl-C ends it.\n", exchange.name);
-    println!("A spare agency `{id}` with inbox `{id}/duty`, agreement `{agreement}`:");
-    println!("  credentials   {folder}");
-    println!("  auditor       {}", exchange.auditor.folder().path().display());
-    println!("  on call       {}\n", exchange.on_call.folder().path().display());
-    println!("With cairn:");
-    println!(
+    eprintln!("\nThe exchange {} stays up at {address}. Ctrl-C ends it.\n", exchange.name);
+    eprintln!("A spare agency `{id}` with inbox `{id}/duty`, agreement `{agreement}`:");
+    eprintln!("  credentials   {folder}");
+    eprintln!("  auditor       {}", exchange.auditor.folder().path().display());
+    eprintln!("  on call       {}\n", exchange.on_call.folder().path().display());
+    eprintln!("With cairn:");
+    eprintln!(
         "  echo '{{\"kind\":\"concern\",\"reference\":\"TRY-1\",\"from\":\"{id}\",\"to\":[\"{id}/duty\"],\
          \"urgency\":\"routine\",\"class\":\"wellbeing\",\"agreement\":\"{agreement}\",\
          \"lawful_basis\":\"public_task\",\"purpose\":\"to try it\",\"action_requested\":\"none\",\
          \"concern\":{{\"category\":\"other\",\"narrative\":\"A made-up concern.\"}},\"exercise\":true}}' \\"
     );
-    println!("    | cairn send --system {folder} --file -");
-    println!("  cairn receive --system {folder} --to received --once");
-    println!("  cairn status --system {folder} --waiting\n");
-    println!("With Python (grpcio, cryptography), from a checkout:");
-    println!("  python tests/interop/python/client.py receive {folder} --one");
+    eprintln!("    | cairn send --system {folder} --file -");
+    eprintln!("  cairn receive --system {folder} --to received --once");
+    eprintln!("  cairn status --system {folder} --waiting\n");
+    eprintln!("With Python (grpcio, cryptography), from a checkout:");
+    eprintln!("  python tests/interop/python/client.py receive {folder} --one");
 }

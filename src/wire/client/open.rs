@@ -70,12 +70,15 @@ pub fn open(
     let statement = signed(directory, &incoming.statement, incoming.signature.as_ref())?;
     check_facts(incoming, &statement)?;
     let inbox: InboxId = incoming.inbox.parse().map_err(|_| Suspect::Statement("no such inbox"))?;
-    let (Some(seal), Some(body)) = (&statement.seal, &incoming.body) else {
-        return Ok(Opened { statement, body: None, key: None });
+    let whole = incoming.body.as_ref().filter(|body| !body.ciphertext.is_empty());
+    let (seal, body) = match (&statement.seal, whole, &statement.act) {
+        (Some(seal), Some(body), _) => (seal, body),
+        // What is there to be read must not have been left out on the way.
+        (_, _, Some(Act::Concern(_) | Act::Feedback(_))) => {
+            return Err(Suspect::Body(OpenError::BodyAltered));
+        }
+        _ => return Ok(Opened { statement, body: None, key: None }),
     };
-    if body.ciphertext.is_empty() {
-        return Ok(Opened { statement, body: None, key: None });
-    }
     let keys = folder.sealing.get(&inbox).ok_or(Suspect::NoWrap)?;
     let commitment: [u8; 32] = seal
         .key_commitment

@@ -37,6 +37,10 @@ impl AuditService for Services {
     ) -> Result<Response<QueryResponse>, Status> {
         let peer = self.caller(&request, "AuditService/Query").await?;
         let request = request.into_inner();
+        if request.agency.len() > limits::NAME_BYTES_MAX || request.page_token.len() > 64 {
+            let rule = "must be an agency's id, and the page_token that of an earlier answer";
+            return Err(self.refused(&peer, Refusal::FieldInvalid { field: "agency", rule }).await);
+        }
         self.look(&peer, "query", request.concern, &request.purpose, &request).await?;
         let most = paging::size(request.page_size, 100, 1_000);
         let after = paging::after_entry(&request.page_token).map_err(status::refusal)?;

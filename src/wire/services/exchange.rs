@@ -140,12 +140,13 @@ impl ExchangeService for Services {
         let Some((entry, meta, facts, deliveries)) = seen else {
             return Err(self.refused(&peer, Refusal::UnknownStatement).await);
         };
+        let thread = self.thread_for(&peer, &facts, meta.thread);
         Ok(Response::new(GetConcernResponse {
             entry,
             facts,
             accepted_at: meta.time,
             deliveries,
-            thread: self.broker.thread(meta.thread),
+            thread,
         }))
     }
 }
@@ -170,6 +171,22 @@ impl Services {
         inboxes.sort_unstable();
         inboxes.dedup();
         Ok(inboxes)
+    }
+
+    /// The steps of a thread that a caller may see: all for the sender and for on-call
+    /// staff, its own for a recipient. Looks by auditors are not among them.
+    fn thread_for(&self, peer: &Peer, facts: &[u8], thread: u64) -> Vec<proto::ThreadEntry> {
+        let agency = peer.agency.as_str();
+        let all = proto::decode::<Facts>(facts).is_ok_and(|facts| facts.sender == agency)
+            || self.broker.directory().has_role(agency, peer.system.as_str(), Role::OnCall);
+        let about = |inbox: &str| inbox.split('/').next() == Some(agency);
+        let mut steps = self.broker.thread(thread);
+        steps.retain(|step| {
+            let look = step.r#type() == proto::EntryType::Query;
+            let own = step.sender == agency || about(&step.inbox) || step.entry == thread;
+            !look && (all || own)
+        });
+        steps
     }
 
     /// The deliveries of a concern that a caller may see; `None` if it may see none.

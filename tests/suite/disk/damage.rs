@@ -105,7 +105,11 @@ impl Past {
         });
         assert!(named, "{what}: entry {} in {:?}, not {problems:?}", region.entry, region.frame);
         match self.try_start().await {
-            Err(why) => assert!(why.contains(".seg at byte"), "{what}: {why}"),
+            Err(why) => {
+                let place = why.contains(".seg at byte");
+                let entry = why.contains(&format!("entry {}", region.entry));
+                assert!(place || entry, "{what}: {why}");
+            }
             Ok(server) => {
                 self.serves_nothing_wrong(&what).await;
                 server.stop().await;
