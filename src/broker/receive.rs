@@ -100,22 +100,24 @@ impl Broker {
             round.after = Some(entry);
             let attempt = round.attempts.entry(entry).or_insert(0);
             *attempt += 1;
-            let item = match self.incoming(&round.inbox, entry) {
-                Ok(Some(incoming)) => {
-                    Ok(Offered::Incoming(Box::new(Incoming { attempt: *attempt, ..incoming })))
-                }
-                Ok(None) => continue, // stored since we looked
-                Err(error) => {
-                    // What comes behind it must not wait for what cannot be read.
-                    tracing::error!(%error, entry, "a waiting statement cannot be read");
-                    continue;
-                }
-            };
+            // Stored since we looked, or not readable: then it waits until the disk is mended, and
+            // what comes after it does not.
+            let Some(incoming) = self.readable(&round.inbox, entry) else { continue };
+            let incoming = Box::new(Incoming { attempt: *attempt, ..incoming });
             self.shared.counts.offered.fetch_add(1, Ordering::Relaxed);
             offered = true;
-            to.send(item).await.map_err(|_| Gone)?;
+            to.send(Ok(Offered::Incoming(incoming))).await.map_err(|_| Gone)?;
         }
         Ok(offered)
+    }
+
+    /// [`Broker::incoming`], or nothing where the journal does not have it whole: the
+    /// operators are told, the statement goes on waiting, and the others do not wait for it.
+    pub fn readable(&self, inbox: &InboxId, entry: u64) -> Option<Incoming> {
+        self.incoming(inbox, entry).unwrap_or_else(|error| {
+            tracing::error!(entry, %inbox, %error, "a statement that waits cannot be read");
+            None
+        })
     }
 
     /// One waiting statement as its inbox may see it; `None` if it no longer waits.

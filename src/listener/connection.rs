@@ -34,6 +34,14 @@ use crate::limits;
 /// gRPC's code for a caller who is nobody, here: no longer anybody.
 const UNAUTHENTICATED: HeaderValue = HeaderValue::from_static("16");
 
+/// The `google.rpc.Status` (code 16) with the one `ErrorInfo` that every error carries: reason
+/// `CERTIFICATE_NOT_VALID`, domain `cairn.v1`, code `certificate_not_valid`. In base64 as gRPC
+/// sends it; the service that makes all others is not reached any more.
+const DETAILS: HeaderValue = HeaderValue::from_static(
+    "CBAabAoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLkVycm9ySW5mbxJAChVDRVJUSUZJQ0FURV9OT1RfVkFM\
+     SUQSCGNhaXJuLnYxGh0KBGNvZGUSFWNlcnRpZmljYXRlX25vdF92YWxpZA",
+);
+
 /// One connection, from its handshake to its end.
 pub(super) struct Connection {
     pub(super) door: Listener,
@@ -254,5 +262,6 @@ fn refusal<D: bytes::Buf>(reason: Reason) -> Response<Empty<D>> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-status", UNAUTHENTICATED);
     headers.insert("grpc-message", HeaderValue::from_static(message));
+    headers.insert("grpc-status-details-bin", DETAILS);
     answer
 }

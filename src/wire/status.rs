@@ -113,7 +113,14 @@ pub fn explained(response: http::Response<tonic::body::Body>) -> http::Response<
     if !refused || headers.contains_key("grpc-status-details-bin") {
         return response;
     }
-    let Some(bare) = Status::from_header_map(headers) else { return response };
+    match Status::from_header_map(headers) {
+        Some(bare) => explain(bare).into_http(),
+        None => response,
+    }
+}
+
+/// Gives a status that is not ours its `ErrorInfo`.
+pub fn explain(bare: Status) -> Status {
     let (code, advice) = match bare.code() {
         Code::DeadlineExceeded => ("deadline_exceeded", "send it again with the same request id"),
         Code::OutOfRange => ("message_too_large", "send messages of at most 4 MiB"),
@@ -126,7 +133,7 @@ pub fn explained(response: http::Response<tonic::body::Body>) -> http::Response<
     let mut details = ErrorDetails::with_error_info(code.to_ascii_uppercase(), DOMAIN, metadata);
     details.add_help_link("What this means and what to do", format!("{HELP}{code}"));
     let message = format!("{}: {advice}", bare.message());
-    Status::with_error_details(bare.code(), message, details).into_http()
+    Status::with_error_details(bare.code(), message, details)
 }
 
 /// The same, inside a bulk answer.

@@ -160,6 +160,9 @@ pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Running, OpenE
     if let Some(doubtful) = recovery.doubtful.first() {
         // Nothing erases a detail yet, so one that is not whole is damage.
         let (segment, offset) = (doubtful.location.segment, doubtful.location.offset);
+        if recovery.clean {
+            journal.close_clean()?; // as it was found
+        }
         return Err(OpenError::DamagedDetail { entry: doubtful.number, segment, offset });
     }
     let reader = journal.reader();

@@ -109,7 +109,7 @@ impl ExchangeService for Services {
                     response.next_page_token = last.map(|at| token(&at)).unwrap_or_default();
                     return Ok(Response::new(response));
                 }
-                if let Some(incoming) = self.broker.incoming(&inbox, entry).map_err(failed)? {
+                if let Some(incoming) = self.broker.readable(&inbox, entry) {
                     bytes += incoming.body.as_ref().map_or(0, |body| body.ciphertext.len());
                     response.incoming.push(incoming);
                     last = Some((inbox.clone(), entry));
@@ -211,7 +211,8 @@ impl Services {
     }
 }
 
-/// Submits each item in a task of its own, at most a window of them at once.
+/// Submits each item in a task of its own, at most a window of them at once. An item that
+/// cannot be read ends the stream: it is told after what came before it has been answered.
 async fn submit_all(
     broker: Broker,
     peer: Arc<Peer>,
@@ -219,7 +220,12 @@ async fn submit_all(
     to: mpsc::Sender<Result<SubmitStreamResponse, Status>>,
 ) {
     let window = Arc::new(Semaphore::new(limits::SUBMITS_AT_ONCE));
-    while let Ok(Some(item)) = items.message().await {
+    let unreadable = loop {
+        let item = match items.message().await {
+            Ok(Some(item)) => item,
+            Ok(None) => return,
+            Err(status) => break status,
+        };
         let Ok(permit) = Arc::clone(&window).acquire_owned().await else { return };
         let (broker, peer, to) = (broker.clone(), Arc::clone(&peer), to.clone());
         tokio::spawn(async move {
@@ -231,7 +237,10 @@ async fn submit_all(
             drop(to.send(Ok(response)).await);
             drop(permit);
         });
-    }
+    };
+    // All of the window: whoever had a part of it has answered.
+    drop(window.acquire_many(limits::SUBMITS_AT_ONCE as u32).await);
+    drop(to.send(Err(status::explain(unreadable))).await);
 }
 
 fn answer(accepted: Accepted) -> SubmitResponse {

@@ -6,6 +6,7 @@ pub mod statements;
 use std::{
     collections::BTreeMap,
     fs,
+    net::SocketAddr,
     path::PathBuf,
     sync::{
         Arc,
@@ -51,7 +52,8 @@ pub struct World {
     pub auditor: Client,
     pub agencies: BTreeMap<String, Client>,
     pub ca: DevelopmentCa,
-    config: Config,
+    /// Its settings; changed ones hold from the next start on.
+    pub config: Config,
     server: Option<Server>,
     address: String,
 }
@@ -216,6 +218,11 @@ impl World {
                 started => return started,
             }
         }
+    }
+
+    /// Where the operators' port listens, if the settings name one.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.server.as_ref().and_then(|server| server.metrics)
     }
 
     /// The size of the ledger.
