@@ -105,9 +105,14 @@ impl Told {
 /// Each sender sends concerns with bodies of this size until one is not accepted.
 async fn send_until_told_no(world: &World, body_bytes: usize) -> Told {
     let told = Arc::new(Mutex::new(Told::default()));
+    // All connected before the first of them sends.
+    let mut clients = Vec::new();
+    for _ in 0..SENDERS {
+        clients.push(another(world.agency("police")).await);
+    }
     let mut senders = JoinSet::new();
-    for number in 0..SENDERS {
-        let (told, client) = (Arc::clone(&told), another(world.agency("police")).await);
+    for (number, client) in clients.into_iter().enumerate() {
+        let told = Arc::clone(&told);
         senders.spawn(async move {
             for count in 0.. {
                 let plain = concern(

