@@ -20,7 +20,7 @@ use tonic_types::StatusExt;
 
 use crate::{
     process::{PATIENCE, fetch},
-    support::{EXCHANGE, World, code, statements::*},
+    support::{EXCHANGE, World, code, launch, statements::*},
 };
 
 /// A world whose listener's counts can be read.
@@ -43,7 +43,8 @@ fn count(world: &World, name: &str) -> u64 {
 fn showing(world: &World, issued: &Issued) -> Client {
     let from = world.agency("police").folder().path();
     let to = world.folder.path().join(format!("showing-{}", issued.serial));
-    assert!(Command::new("cp").arg("-a").args([from, &to]).status().unwrap().success());
+    let copied = launch::output(Command::new("cp").arg("-a").args([from, &to])).unwrap();
+    assert!(copied.status.success());
     fs::write(to.join("tls.pem"), &issued.certificate_pem).unwrap();
     fs::write(to.join("tls.key"), issued.key_pem.as_bytes()).unwrap();
     Client::new(SystemFolder::open(&to).unwrap()).unwrap()

@@ -13,7 +13,7 @@ use cairn::{
 };
 use serde_json::Value;
 
-use crate::support::repository;
+use crate::support::{launch, repository};
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
@@ -33,7 +33,7 @@ async fn the_pilot_pack_counts_right_and_sent_again_changes_nothing() {
     let pack = repository("tests/packs/pilot");
     let mut demo = Command::new(env!("CARGO_BIN_EXE_cairn"));
     demo.args(["demo", "-o", "json", "--keep"]).arg(&kept).arg("--pack").arg(&pack);
-    let output = demo.output().unwrap();
+    let output = launch::output(&mut demo).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let counted: Value = serde_json::from_slice(&output.stdout).unwrap();
     let expected = json(&pack.join("expected.json"));

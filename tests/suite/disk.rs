@@ -27,7 +27,7 @@ use serde_json::json;
 
 use crate::{
     process::PATIENCE,
-    support::{World, code, statements::*},
+    support::{World, code, launch, statements::*},
 };
 
 /// A world with a past, stopped: what its sender holds, and the index as it should be.
@@ -183,8 +183,8 @@ fn replace(from: &Path, to: &Path) {
     if to.exists() {
         fs::remove_dir_all(to).unwrap();
     }
-    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
-    assert!(copied.success());
+    let copied = launch::output(Command::new("cp").arg("-a").arg(from).arg(to)).unwrap();
+    assert!(copied.status.success());
 }
 
 fn flip(file: &Path, at: u64) {

@@ -22,7 +22,7 @@ use tonic_types::StatusExt;
 
 use crate::{
     process::{PATIENCE, Process},
-    support::{World, statements::*},
+    support::{World, launch, statements::*},
 };
 
 /// Senders at once.
@@ -45,7 +45,7 @@ impl Disk {
     }
 
     fn run(&self, command: &mut Command) {
-        let output = command.arg(self.0.path()).output().unwrap();
+        let output = launch::output(command.arg(self.0.path())).unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         let refused = "this test mounts a small tmpfs, so it must run as root";
         assert!(output.status.success(), "{refused}: {said}");
@@ -58,7 +58,8 @@ impl Disk {
         drop(fs::remove_file(world.data().journal().join("spare.tmp")));
         // Without holes: what is allocated stays so.
         let copy = ["-a", "--sparse=never"];
-        assert!(Command::new("cp").args(copy).args([&old, &new]).status().unwrap().success());
+        let copied = launch::output(Command::new("cp").args(copy).args([&old, &new])).unwrap();
+        assert!(copied.status.success());
         fs::remove_dir_all(&old).unwrap();
         symlink(&new, &old).unwrap();
     }
@@ -66,7 +67,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        drop(Command::new("umount").arg("--lazy").arg(self.0.path()).status());
+        drop(launch::output(Command::new("umount").arg("--lazy").arg(self.0.path())));
     }
 }
 

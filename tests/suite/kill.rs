@@ -16,7 +16,7 @@ use cairn::{
 };
 use tokio::task::JoinSet;
 
-use crate::support::{World, statements::*};
+use crate::support::{World, launch, statements::*};
 
 const ROUNDS: usize = 20;
 const SENDERS: usize = 8;
@@ -46,7 +46,8 @@ impl Program {
     /// SIGTERM; waits for the orderly end.
     pub fn stop(mut self) {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let signalled = launch::output(Command::new("kill").args(["-TERM", &pid])).unwrap();
+        assert!(signalled.status.success());
         assert!(self.child.wait().unwrap().success(), "it ends in order");
     }
 
@@ -68,13 +69,9 @@ impl Drop for Program {
 }
 
 fn start(config: &Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_cairn"))
-        .args(["serve", "--config"])
-        .arg(config)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_cairn"));
+    serve.args(["serve", "--config"]).arg(config).stdout(Stdio::null()).stderr(Stdio::null());
+    launch::spawn(&mut serve).unwrap()
 }
 
 /// A world whose server is the real program from now on.
@@ -176,11 +173,8 @@ async fn every_receipt_survives_being_killed_under_load() {
 async fn a_second_server_on_the_same_folder_is_refused() {
     let (world, program) = with_program().await;
     let config = world.folder.path().join("cairn.toml");
-    let second = Command::new(env!("CARGO_BIN_EXE_cairn"))
-        .args(["serve", "--config"])
-        .arg(&config)
-        .output()
-        .unwrap();
+    let mut second = Command::new(env!("CARGO_BIN_EXE_cairn"));
+    let second = launch::output(second.args(["serve", "--config"]).arg(&config)).unwrap();
     assert!(!second.status.success());
     let said = String::from_utf8(second.stderr).unwrap();
     assert!(said.contains("in use") || said.contains("listen"), "{said}");

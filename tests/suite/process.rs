@@ -11,7 +11,7 @@ use std::{
 
 use cairn::{proto::GetSummaryRequest, wire::client::Client};
 
-use crate::support::World;
+use crate::support::{World, launch};
 
 /// Far more than anything here takes; only a failing test waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -44,13 +44,10 @@ impl Process {
         let traces = folder.join("traces.jsonl");
         let kept = File::options().create(true).append(true).open(&traces).unwrap();
         let words = [wrapper, &[env!("CARGO_BIN_EXE_cairn"), "serve", "--config"]].concat();
-        let child = Command::new(words[0])
-            .args(&words[1..])
-            .arg(&config)
-            .stdout(Stdio::null())
-            .stderr(kept)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", words[0]));
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg(&config).stdout(Stdio::null()).stderr(kept);
+        let child =
+            launch::spawn(&mut command).unwrap_or_else(|error| panic!("{}: {error}", words[0]));
         Self { child, traces }
     }
 
@@ -63,7 +60,8 @@ impl Process {
     /// SIGTERM; waits for the orderly end.
     pub fn stop(mut self) {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let signalled = launch::output(Command::new("kill").args(["-TERM", &pid])).unwrap();
+        assert!(signalled.status.success());
         assert!(self.child.wait().unwrap().success(), "it ends in order");
     }
 

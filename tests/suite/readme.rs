@@ -2,7 +2,7 @@
 
 use std::{fs, net::TcpListener, path::Path, process::Command};
 
-use crate::support::repository;
+use crate::support::{launch, repository};
 
 /// The shell blocks of a section, in order.
 fn blocks(text: &str, section: &str) -> Vec<String> {
@@ -44,13 +44,9 @@ fn run(script: &str, folder: &Path) -> (bool, String) {
     fs::write(folder.join("script.sh"), script).unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_cairn")).parent().unwrap();
     let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
-    let output = Command::new("bash")
-        .arg("script.sh")
-        .current_dir(folder)
-        .env("PATH", path)
-        .env_remove("CAIRN_SYSTEM")
-        .output()
-        .unwrap();
+    let mut bash = Command::new("bash");
+    bash.arg("script.sh").current_dir(folder).env("PATH", path).env_remove("CAIRN_SYSTEM");
+    let output = launch::output(&mut bash).unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     (output.status.success(), said.into_owned())
 }

@@ -1,6 +1,7 @@
 //! A world to test in: an exchange on loopback, agencies with their own keys and
 //! certificates, and a check of everything.
 
+pub mod launch;
 pub mod statements;
 
 use std::{
@@ -12,12 +13,11 @@ use std::{
         Arc,
         atomic::{AtomicU16, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 use cairn::{
     audit,
-    broker::recovery::{DataFolder, OpenError},
+    broker::recovery::DataFolder,
     clock::{Clock, ManualClock, SystemClock},
     config::Config,
     domain::ids::{ExchangeName, InboxId, RoleName},
@@ -202,22 +202,12 @@ impl World {
         self.server = Some(self.try_start().await.unwrap());
     }
 
-    /// A server where the last one was, or why it does not start. Another test may be starting a
-    /// program just now: until its `exec` the child has our sockets and locks open too.
+    /// A server where the last one was, or why it does not start.
     pub async fn try_start(&self) -> Result<Server, StartError> {
+        launch::settled();
         let mut config = self.config.clone();
         config.listen = self.address.parse().unwrap();
-        let bound = Instant::now() + Duration::from_secs(10);
-        loop {
-            match Server::start(&config, self.clock.clone()).await {
-                Err(StartError::Listen { .. } | StartError::Open(OpenError::Lock(_)))
-                    if Instant::now() < bound =>
-                {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-                started => return started,
-            }
-        }
+        Server::start(&config, self.clock.clone()).await
     }
 
     /// Where the operators' port listens, if the settings name one.
@@ -246,6 +236,7 @@ impl World {
             audit::verify::verify_mirror(&mirror, std::slice::from_ref(&self.vkey)).unwrap();
         assert_eq!(verified.origin, EXCHANGE);
         self.stop().await;
+        launch::settled();
         let data = self.data();
         let report = journal::fsck(
             &data.journal(),
