@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -11,77 +10,24 @@ use std::{
 use cairn::{
     audit,
     ledger::tlog_proof::TlogProof,
-    proto::{GetSummaryRequest, Receipt},
+    proto::Receipt,
     wire::client::{Client, ClientError, folder::SystemFolder},
 };
 use tokio::task::JoinSet;
 
-use crate::support::{World, launch, statements::*};
+use crate::{
+    process::Process,
+    support::{World, launch, statements::*},
+};
 
 const ROUNDS: usize = 20;
 const SENDERS: usize = 8;
 
-/// The program, serving an exchange; killed when dropped.
-pub struct Program {
-    child: Child,
-    config: PathBuf,
-}
-
-impl Program {
-    /// Starts `cairn serve` and waits until it answers.
-    pub async fn serve(config: &Path, probe: &Client) -> Self {
-        let mut program = Self { child: start(config), config: config.to_path_buf() };
-        program.answering(probe).await;
-        program
-    }
-
-    /// `kill -9`, no warning, then a new start.
-    pub async fn kill_and_restart(&mut self, probe: &Client) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.child = start(&self.config);
-        self.answering(probe).await;
-    }
-
-    /// SIGTERM; waits for the orderly end.
-    pub fn stop(mut self) {
-        let pid = self.child.id().to_string();
-        let signalled = launch::output(Command::new("kill").args(["-TERM", &pid])).unwrap();
-        assert!(signalled.status.success());
-        assert!(self.child.wait().unwrap().success(), "it ends in order");
-    }
-
-    async fn answering(&mut self, probe: &Client) {
-        let bound = std::time::Instant::now() + Duration::from_secs(30);
-        while probe.status().get_summary(GetSummaryRequest {}).await.is_err() {
-            assert!(self.child.try_wait().unwrap().is_none(), "the program ended");
-            assert!(std::time::Instant::now() < bound, "it answers within 30 seconds");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-fn start(config: &Path) -> Child {
-    let mut serve = Command::new(env!("CARGO_BIN_EXE_cairn"));
-    serve.args(["serve", "--config"]).arg(config).stdout(Stdio::null()).stderr(Stdio::null());
-    launch::spawn(&mut serve).unwrap()
-}
-
 /// A world whose server is the real program from now on.
-pub async fn with_program() -> (World, Program) {
+async fn with_program() -> (World, Process) {
     let mut world = World::with_agencies().await;
     world.stop().await;
-    let config = world.folder.path().join("cairn.toml");
-    let text = std::fs::read_to_string(&config).unwrap();
-    std::fs::write(&config, text.replace("metrics = \"127.0.0.1:7480\"\n", "")).unwrap();
-    let program = Program::serve(&config, &world.on_call).await;
+    let program = Process::serve(&world).await;
     (world, program)
 }
 
@@ -135,7 +81,8 @@ async fn every_receipt_survives_being_killed_under_load() {
         while held.lock().unwrap().len() < before + 5 + round {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        program.kill_and_restart(&world.on_call).await;
+        program.kill();
+        program = Process::serve(&world).await;
     }
     stop.store(true, std::sync::atomic::Ordering::SeqCst);
     while let Some(ended) = senders.join_next().await {

@@ -11,6 +11,7 @@ pub mod enrol;
 pub mod folder;
 pub mod open;
 pub mod outbox;
+mod proved;
 
 use std::sync::{Arc, RwLock};
 
@@ -25,12 +26,6 @@ use crate::{
     clock::{Clock, Moment, SystemClock},
     directory::Directory,
     identity::{self, TlsConnector, tls},
-    ledger::{
-        leaf::{self, Leaf},
-        merkle::Hash,
-        note::Vkey,
-        tlog_proof::TlogProof,
-    },
     limits,
     proto::{
         self, ApplyRequest, Facts, ListChangesRequest, ReceiveRequest, ReceiveResponse,
@@ -41,6 +36,7 @@ use crate::{
 };
 use compose::Composer;
 use folder::{FolderError, SystemFolder};
+use proved::{Proof, commits};
 
 /// Why the exchange did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -173,7 +169,7 @@ impl Client {
         let change = recorded.change.unwrap_or_default();
         let proof =
             Proof { entry: recorded.entry, tlog_proof: &recorded.tlog_proof, leaf: &recorded.leaf };
-        let leaf = proof.verify(&self.folder.vkey)?;
+        let leaf = proof.verify(&self.folder.vkey).map_err(ClientError::Suspect)?;
         match commits(&leaf.detail, &proto::encode(&change), &recorded.detail_opening) {
             true => Ok((change, Moment(leaf.time_unix_ns))),
             false => Err(suspect(&"a directory change is not the one in the ledger")),
@@ -225,7 +221,8 @@ impl Client {
     fn verify(&self, envelope: &[u8], response: &SubmitResponse) -> Result<(), ClientError> {
         let receipt = response.receipt.as_ref().ok_or_else(|| suspect(&"there is no receipt"))?;
         let (entry, tlog_proof) = (receipt.entry, &receipt.tlog_proof);
-        let leaf = Proof { entry, tlog_proof, leaf: &receipt.leaf }.verify(&self.folder.vkey)?;
+        let proof = Proof { entry, tlog_proof, leaf: &receipt.leaf };
+        let leaf = proof.verify(&self.folder.vkey).map_err(ClientError::Suspect)?;
         let facts: Facts = proto::decode(&receipt.facts).map_err(|error| suspect(&error))?;
         let own = facts.sender == self.folder.settings.agency.as_str()
             && commits(&leaf.facts, &receipt.facts, &receipt.facts_opening);
@@ -285,29 +282,6 @@ impl Client {
         AuditServiceClient::new(self.channel.clone())
             .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
     }
-}
-
-/// A leaf and the proof that it is an entry of the ledger.
-struct Proof<'a> {
-    entry: u64,
-    tlog_proof: &'a [u8],
-    leaf: &'a [u8],
-}
-
-impl Proof<'_> {
-    fn verify(&self, vkey: &Vkey) -> Result<Leaf, ClientError> {
-        let proof = TlogProof::parse(self.tlog_proof).map_err(|error| suspect(&error))?;
-        let proved = proof.verify(self.leaf, std::slice::from_ref(vkey));
-        let (entry, _) = proved.map_err(|error| suspect(&error))?;
-        match entry == self.entry {
-            true => Leaf::decode(self.leaf).map_err(|error| suspect(&error)),
-            false => Err(suspect(&"it proves another entry")),
-        }
-    }
-}
-
-fn commits(commitment: &Hash, content: &[u8], opening: &[u8]) -> bool {
-    opening.try_into().is_ok_and(|opening| leaf::opens(commitment, content, opening))
 }
 
 fn suspect(error: &dyn ToString) -> ClientError {

@@ -9,7 +9,10 @@
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::folder::SystemFolder;
+use super::{
+    folder::SystemFolder,
+    proved::{Proof, commits},
+};
 use crate::{
     crypto::{
         seal::{self, ContentKey, OpenError, SealContext, SealingKeyPair},
@@ -20,7 +23,6 @@ use crate::{
         document::{Body, StatementFields, reassemble},
         ids::InboxId,
     },
-    ledger::{leaf, tlog_proof::TlogProof},
     proto::{self, Concern, Incoming, Signature, Statement, Wrap, statement::Act},
 };
 
@@ -183,19 +185,12 @@ fn check_facts(incoming: &Incoming, statement: &Statement) -> Result<(), Suspect
 
 /// The leaf must be in the ledger, and commit to the facts that came with it.
 fn check_proof(folder: &SystemFolder, incoming: &Incoming) -> Result<(), Suspect> {
-    let fail = |reason: &dyn ToString| Suspect::Proof(reason.to_string());
-    let proof = TlogProof::parse(&incoming.tlog_proof).map_err(|error| fail(&error))?;
-    let vkeys = [folder.vkey.clone()];
-    let (index, _) = proof.verify(&incoming.leaf, &vkeys).map_err(|error| fail(&error))?;
-    if index != incoming.entry {
-        return Err(fail(&"it proves another entry"));
-    }
-    let leaf = leaf::Leaf::decode(&incoming.leaf).map_err(|error| fail(&error))?;
-    let opening: [u8; 32] =
-        incoming.facts_opening.as_slice().try_into().map_err(|_| fail(&"no opening"))?;
-    match leaf::opens(&leaf.facts, &incoming.facts, &opening) {
+    let (entry, tlog_proof) = (incoming.entry, &incoming.tlog_proof);
+    let proof = Proof { entry, tlog_proof, leaf: &incoming.leaf };
+    let leaf = proof.verify(&folder.vkey).map_err(Suspect::Proof)?;
+    match commits(&leaf.facts, &incoming.facts, &incoming.facts_opening) {
         true => Ok(()),
-        false => Err(fail(&"the facts are not those the leaf commits to")),
+        false => Err(Suspect::Proof("the facts are not those the leaf commits to".into())),
     }
 }
 

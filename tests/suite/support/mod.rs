@@ -70,6 +70,7 @@ impl World {
         let mut config = Config::read(&folder.path().join("cairn.toml")).unwrap();
         config.metrics = None;
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
+        launch::settled(); // founding had the folder open
         let server = Server::start_on(&config, clock.clone(), socket).await.unwrap();
         let client = |system: &str| {
             let path = folder.path().join("systems/operator").join(system);
