@@ -12,7 +12,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant},
 };
 
 use cairn::{
@@ -25,10 +24,7 @@ use cairn::{
 };
 use serde_json::json;
 
-use crate::{
-    process::PATIENCE,
-    support::{World, code, launch, statements::*},
-};
+use crate::support::{World, code, launch, statements::*};
 
 /// A world with a past, stopped: what its sender holds, and the index as it should be.
 struct Past {
@@ -167,15 +163,8 @@ impl Past {
 
 /// The hash over the index of a stopped world.
 fn content(world: &World) -> [u8; 32] {
-    // Until its `exec` a child process of another test has the index open too.
-    let bound = Instant::now() + PATIENCE;
-    loop {
-        match Index::open(&world.data().index()) {
-            Ok(index) => return index.content_hash(),
-            Err(error) => assert!(Instant::now() < bound, "{error}"),
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    launch::settled();
+    Index::open(&world.data().index()).unwrap().content_hash()
 }
 
 /// Copies a folder, replacing what is there.
