@@ -20,17 +20,79 @@ use crate::{
     clock::Moment,
     directory::{self, Directory},
     domain::{ids::InboxId, refusal::Refusal},
-    ledger::leaf::{Leaf, commit},
+    ledger::{
+        leaf::{Leaf, commit},
+        merkle::Hash,
+    },
     limits,
     policy::{self, Permitted},
     proto::{self, EntryType, Facts, SignedChange},
     store::{self, Overlay, Record},
 };
 
+/// A statement that the policy permitted, with all of it that does not depend on its
+/// turn: made beside other statements, so that the one committer does it for none.
+pub(super) struct Ready {
+    sender: String,
+    /// The ledger's uniqueness key of its request id.
+    key: [u8; 32],
+    permitted: Permitted,
+    chance: Chance,
+    /// The commitment to its envelope.
+    commitment: Hash,
+}
+
+impl Ready {
+    /// Prepares a statement.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] without randomness.
+    pub(super) fn new(permitted: Permitted, key: [u8; 32]) -> Result<Self, Error> {
+        let chance = Chance::draw()?;
+        let commitment = commit(permitted.authenticated().envelope(), &chance.detail_opening);
+        Ok(Self { sender: permitted.facts().sender.clone(), key, permitted, chance, commitment })
+    }
+}
+
+/// What is random in an entry.
+struct Chance {
+    entry_id: [u8; 16],
+    facts_opening: [u8; 32],
+    detail_opening: [u8; 32],
+}
+
+impl Chance {
+    fn draw() -> Result<Self, Error> {
+        let mut chance =
+            Self { entry_id: [0; 16], facts_opening: [0; 32], detail_opening: [0; 32] };
+        let mut drawn = [0; 80];
+        getrandom::fill(&mut drawn).map_err(broken)?;
+        chance.entry_id.copy_from_slice(&drawn[..16]);
+        chance.facts_opening.copy_from_slice(&drawn[16..48]);
+        chance.detail_opening.copy_from_slice(&drawn[48..]);
+        Ok(chance)
+    }
+}
+
+/// A detail, and the commitment to it.
+struct Detail {
+    content: Vec<u8>,
+    chance: Chance,
+    commitment: Hash,
+}
+
+impl Detail {
+    fn new(content: Vec<u8>) -> Result<Self, Error> {
+        let chance = Chance::draw()?;
+        let commitment = commit(&content, &chance.detail_opening);
+        Ok(Self { content, chance, commitment })
+    }
+}
+
 /// Something to append.
 pub(super) enum Work {
     /// A statement that the policy permitted.
-    Statement(Box<Permitted>),
+    Statement(Box<Ready>),
     /// A change of the directory, by this agency.
     Change { by: String, change: SignedChange },
     /// A record of the exchange's own: a refusal, a look, a recovery.
@@ -69,7 +131,7 @@ impl Work {
     /// About how much of a batch it takes.
     pub(super) fn bytes(&self) -> usize {
         let detail = match self {
-            Self::Statement(permitted) => permitted.authenticated().envelope().len(),
+            Self::Statement(ready) => ready.permitted.authenticated().envelope().len(),
             Self::Change { change, .. } => change.change.len() + change.signatures.len() * 80,
             Self::Note { detail, .. } => detail.len(),
         };
@@ -99,58 +161,62 @@ impl<'a> Draft<'a> {
 
     pub(super) fn take(&mut self, work: Work) -> Verdict {
         match work {
-            Work::Statement(permitted) => self.statement(*permitted),
+            Work::Statement(ready) => self.statement(*ready),
             Work::Change { by, change } => self.change(&by, change),
-            Work::Note { facts, detail } => self.append(&facts, detail),
+            Work::Note { facts, detail } => self.note(&facts, detail),
         }
     }
 
     /// A statement, if its request id is still free and it still fits.
-    fn statement(&mut self, permitted: Permitted) -> Verdict {
-        let key = self.shared.request_key(permitted.authenticated());
-        if let Some(at) = self.requests.get(&key).copied() {
-            let envelope = permitted.authenticated().envelope();
-            let accepted = self.records.get(at).map_or(&[][..], |record| &record.detail);
-            return match sameness::same(accepted, envelope) {
-                true => Verdict::Entry { at, repeat: true },
-                false => {
-                    self.refuse(permitted.facts().sender.clone(), Refusal::RequestIdConflict, &key)
-                }
+    fn statement(&mut self, ready: Ready) -> Verdict {
+        let Ready { sender, key, permitted, chance, commitment } = ready;
+        if let Some(repeated) = self.repeated(&permitted, &key) {
+            return match repeated {
+                Verdict::Refused(refusal) => self.refuse(sender, refusal, &key),
+                known => known,
             };
-        }
-        match self.shared.repeat_of(permitted.authenticated(), &key) {
-            Some(Ok(stored)) => return Verdict::Known(stored.entry),
-            Some(Err(Error::Refused(refusal))) => {
-                return self.refuse(permitted.facts().sender.clone(), *refusal, &key);
-            }
-            Some(Err(error)) => return Verdict::Failed(error),
-            None => {}
         }
         if self.low && permitted.facts().r#type() == EntryType::Concern {
             return Verdict::Failed(Error::Busy(limits::DISK_FULL_DELAY));
         }
-        let sender = permitted.facts().sender.clone();
         let fits = self.still_permitted(permitted).and_then(|permitted| {
             let (authenticated, mut facts) = permitted.into_parts();
             projection::address(&self.overlay, &mut facts);
             projection::judge(&self.overlay, &facts)?;
             Ok((authenticated, facts))
         });
-        match fits {
-            Ok((authenticated, mut facts)) => {
-                facts.request_key = key.to_vec();
-                self.number(&mut facts);
-                match self.append(&facts, authenticated.into_envelope()) {
-                    Verdict::Entry { at, repeat } => {
-                        self.requests.insert(key, at);
-                        Verdict::Entry { at, repeat }
-                    }
-                    Verdict::Failed(Error::Refused(refusal)) => self.refuse(sender, *refusal, &key),
-                    failed => failed,
-                }
+        let (authenticated, mut facts) = match fits {
+            Ok(fits) => fits,
+            Err(refusal) => return self.refuse(sender, refusal, &key),
+        };
+        facts.request_key = key.to_vec();
+        self.number(&mut facts);
+        let detail = Detail { content: authenticated.into_envelope(), chance, commitment };
+        match self.append(&facts, detail) {
+            Verdict::Entry { at, repeat } => {
+                self.requests.insert(key, at);
+                Verdict::Entry { at, repeat }
             }
-            Err(refusal) => self.refuse(sender, refusal, &key),
+            Verdict::Failed(Error::Refused(refusal)) => self.refuse(sender, *refusal, &key),
+            failed => failed,
         }
+    }
+
+    /// What became of the request id, if an earlier statement took it.
+    fn repeated(&self, permitted: &Permitted, key: &[u8; 32]) -> Option<Verdict> {
+        let authenticated = permitted.authenticated();
+        if let Some(at) = self.requests.get(key).copied() {
+            let accepted = self.records.get(at).map_or(&[][..], |record| &record.detail);
+            return Some(match sameness::same(accepted, authenticated.envelope()) {
+                true => Verdict::Entry { at, repeat: true },
+                false => Verdict::Refused(Refusal::RequestIdConflict),
+            });
+        }
+        Some(match self.shared.repeat_of(authenticated, key)? {
+            Ok(stored) => Verdict::Known(stored.entry),
+            Err(Error::Refused(refusal)) => Verdict::Refused(*refusal),
+            Err(error) => Verdict::Failed(error),
+        })
     }
 
     /// The directory may have moved since the policy looked.
@@ -185,7 +251,7 @@ impl<'a> Draft<'a> {
             Facts { sender: by.to_owned(), code: code.to_owned(), subject, ..Facts::default() };
         facts.set_type(EntryType::Directory);
         let entry = self.first + self.records.len() as u64;
-        let verdict = self.append(&facts, proto::encode(&signed));
+        let verdict = self.note(&facts, proto::encode(&signed));
         if matches!(verdict, Verdict::Entry { .. }) {
             Arc::make_mut(&mut self.directory).apply(entry, &signed);
         }
@@ -214,15 +280,23 @@ impl<'a> Draft<'a> {
         let facts = refusal_facts(&agency, &refusal, request_key.to_vec());
         let recorded = records::refusal_key(&projection::refusal_digest(&facts));
         if store::View::value(&self.overlay, &recorded).is_none()
-            && let Verdict::Failed(error) = self.append(&facts, Vec::new())
+            && let Verdict::Failed(error) = self.note(&facts, Vec::new())
         {
             return Verdict::Failed(error);
         }
         Verdict::Refused(refusal)
     }
 
+    /// Appends an entry whose detail comes with nothing prepared.
+    fn note(&mut self, facts: &Facts, detail: Vec<u8>) -> Verdict {
+        match Detail::new(detail) {
+            Ok(detail) => self.append(facts, detail),
+            Err(error) => Verdict::Failed(error),
+        }
+    }
+
     /// Encodes an entry and folds it into the overlay.
-    fn append(&mut self, facts: &Facts, detail: Vec<u8>) -> Verdict {
+    fn append(&mut self, facts: &Facts, detail: Detail) -> Verdict {
         match self.record(facts, detail) {
             Ok(record) => {
                 let entry = self.first + self.records.len() as u64;
@@ -240,22 +314,18 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn record(&self, facts: &Facts, detail: Vec<u8>) -> Result<Record, Error> {
+    fn record(&self, facts: &Facts, detail: Detail) -> Result<Record, Error> {
+        let Detail { content: detail, chance, commitment } = detail;
+        let Chance { entry_id, facts_opening, detail_opening } = chance;
         let facts = proto::encode(facts);
         if detail.len() > limits::DETAIL_BYTES_MAX {
             return Err(Refusal::StatementTooLarge.into());
         }
-        let mut chance = [0; 80];
-        getrandom::fill(&mut chance).map_err(broken)?;
-        let (mut entry_id, mut facts_opening, mut detail_opening) = ([0; 16], [0; 32], [0; 32]);
-        entry_id.copy_from_slice(&chance[..16]);
-        facts_opening.copy_from_slice(&chance[16..48]);
-        detail_opening.copy_from_slice(&chance[48..]);
         let leaf = Leaf {
             entry_id,
             time_unix_ns: self.time,
             facts: commit(&facts, &facts_opening),
-            detail: commit(&detail, &detail_opening),
+            detail: commitment,
         };
         let leaf = leaf.encode();
         if leaf.len() + facts.len() > limits::LEAF_AND_FACTS_BYTES_MAX {

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Broker, Error, Shared,
-    draft::{Work, refusal_facts},
+    draft::{Ready, Work, refusal_facts},
     projection,
     receipt::Stored,
     records, sameness,
@@ -55,8 +55,9 @@ impl Broker {
                 self.shared.counts.repeats.fetch_add(1, Ordering::Relaxed);
                 Ok(Accepted { receipt, duplicate: true })
             }
-            Ok(Judged::New(permitted)) => {
-                accepted(&self.shared, self.commit(Work::Statement(permitted)).await?)
+            Ok(Judged::New(permitted, key)) => {
+                let ready = Box::new(Ready::new(*permitted, key)?);
+                accepted(&self.shared, self.commit(Work::Statement(ready)).await?)
             }
             Err((Error::Refused(refusal), request_key)) => {
                 Err(self.refuse(&peer, *refusal, request_key).await)
@@ -72,7 +73,7 @@ impl Broker {
     pub fn would_submit(&self, peer: &Arc<Peer>, envelope: Vec<u8>) -> Result<Facts, Error> {
         match self.judge(peer, envelope).map_err(|(error, _)| error)? {
             Judged::Known(receipt) => proto::decode(&receipt.facts).map_err(super::receipt::broken),
-            Judged::New(permitted) => {
+            Judged::New(permitted, _) => {
                 let mut facts = permitted.facts().clone();
                 projection::address(&self.shared.index, &mut facts);
                 projection::judge(&self.shared.index, &facts)?;
@@ -111,7 +112,7 @@ impl Broker {
             Some(Ok(known)) => Ok(Judged::Known(known.receipt)),
             Some(Err(error)) => Err(error),
             None => policy::permit(&directory, authenticated, shared.now())
-                .map(|permitted| Judged::New(Box::new(permitted)))
+                .map(|permitted| Judged::New(Box::new(permitted), key))
                 .map_err(Error::from),
         };
         judged.map_err(|error| (error, key.to_vec()))
@@ -140,7 +141,8 @@ impl Broker {
 
 enum Judged {
     Known(proto::Receipt),
-    New(Box<policy::Permitted>),
+    /// With the ledger's uniqueness key of its request id.
+    New(Box<policy::Permitted>, [u8; 32]),
 }
 
 impl Shared {

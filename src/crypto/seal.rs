@@ -280,8 +280,8 @@ pub fn body_digest(nonce: &[u8; 12], ciphertext: &[u8]) -> [u8; 32] {
 }
 
 /// What a statement says of a wrap, beside its key id: `SHA-256(enc ‖ wrapped)`.
-pub fn wrap_digest(wrap: &Wrap) -> [u8; 32] {
-    Sha256::new().chain_update(&wrap.enc).chain_update(&wrap.wrapped).finalize().into()
+pub fn wrap_digest(enc: &[u8], wrapped: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(enc).chain_update(wrapped).finalize().into()
 }
 
 /// HPKE's `info`: a label, then each field behind its length. AAD stays empty, because some

@@ -168,20 +168,15 @@ fn check_seal(statement: &Statement, body: Option<&SealedBody>) -> Result<(), Re
         }
     }
     for (wrap, digest) in body.wraps.iter().zip(&seal.wraps) {
+        directory::key_id(&wrap.key_id)?;
         let named = wrap.inbox == digest.inbox
             && wrap.agreement == digest.agreement
             && wrap.key_id == digest.key_id;
-        if !named || wrap_digest(wrap)?[..] != digest.sha256 {
+        if !named || seal::wrap_digest(&wrap.enc, &wrap.wrapped)[..] != digest.sha256 {
             return Err(Refusal::SealMismatch);
         }
     }
     Ok(())
-}
-
-fn wrap_digest(wrap: &proto::Wrap) -> Result<[u8; 32], Refusal> {
-    let key_id = directory::key_id(&wrap.key_id)?;
-    let (enc, wrapped) = (wrap.enc.clone(), wrap.wrapped.clone());
-    Ok(seal::wrap_digest(&seal::Wrap { key_id, enc, wrapped }))
 }
 
 fn invalid(field: &'static str, rule: &'static str) -> Refusal {

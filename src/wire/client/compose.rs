@@ -293,15 +293,11 @@ fn wire_wrap(holder: &Holder, wrap: seal::Wrap) -> Wrap {
 }
 
 fn seal_of(body_sha256: Vec<u8>, commitment: [u8; 32], wraps: &[Wrap]) -> Seal {
-    let digest = |wrap: &Wrap| {
-        let key_id = crate::directory::key_id(&wrap.key_id).unwrap_or(crate::crypto::KeyId([0; 8]));
-        let (enc, wrapped) = (wrap.enc.clone(), wrap.wrapped.clone());
-        WrapDigest {
-            inbox: wrap.inbox.clone(),
-            agreement: wrap.agreement.clone(),
-            key_id: wrap.key_id.clone(),
-            sha256: seal::wrap_digest(&seal::Wrap { key_id, enc, wrapped }).to_vec(),
-        }
+    let digest = |wrap: &Wrap| WrapDigest {
+        inbox: wrap.inbox.clone(),
+        agreement: wrap.agreement.clone(),
+        key_id: wrap.key_id.clone(),
+        sha256: seal::wrap_digest(&wrap.enc, &wrap.wrapped).to_vec(),
     };
     Seal {
         suite: seal::SUITE.to_owned(),

@@ -141,7 +141,7 @@ fn unwrap(
     let key_id = directory::key_id(&wrap.key_id).map_err(|_| OpenError::Malformed)?;
     let sealed = seal::Wrap { key_id, enc: wrap.enc.clone(), wrapped: wrap.wrapped.clone() };
     let digests = by.seal.as_ref().map_or(&[][..], |seal| &seal.wraps);
-    let digest = seal::wrap_digest(&sealed);
+    let digest = seal::wrap_digest(&sealed.enc, &sealed.wrapped);
     if !digests.iter().any(|signed| signed.inbox == wrap.inbox && signed.sha256 == digest) {
         return Err(OpenError::WrapAltered);
     }
