@@ -54,6 +54,8 @@ pub const DETAIL_BYTES_MAX: usize = ENVELOPE_BYTES_MAX;
 pub const BATCH_ENTRIES_MAX: usize = 1_024;
 /// Bytes committed with one `fdatasync`, trailer not counted.
 pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What is kept in memory of batches that are durable, for the streams that ask next.
+pub const RECENT_BATCH_BYTES: usize = 2 * BATCH_BYTES_MAX;
 /// A checkpoint (signed note), in bytes.
 pub const CHECKPOINT_BYTES_MAX: usize = 16_384;
 /// With less room than this in the journal and none for another segment, concerns are
@@ -71,10 +73,23 @@ pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A TLS handshake.
 pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
-/// Statements waiting for the committer.
-pub const COMMIT_QUEUE_MAX: usize = 4_096;
+/// Statements under way at once: being judged, waiting for the committer, or in its hands.
+pub const STATEMENTS_MAX: usize = 4_096;
+/// Beyond this many under way concerns are put off; the rest is for acknowledgements and other
+/// steps.
+pub const CONCERNS_MAX: usize = 3 * STATEMENTS_MAX / 4;
+/// What all of them may hold together, in KiB.
+pub const KIBIBYTES_MAX: usize = 64 * 1_024;
+/// Statements of one agency under way at once.
+pub const STATEMENTS_PER_AGENCY_MAX: usize = 512;
 /// What they may hold together, in KiB.
-pub const COMMIT_QUEUE_KIBIBYTES: usize = 64 * 1_024;
+pub const KIBIBYTES_PER_AGENCY_MAX: usize = 16 * 1_024;
+/// Statements of one agency under way whatever others do.
+pub const STATEMENTS_OF_ITS_OWN: usize = 16;
+/// An agency that holds no more than this, in KiB, may have one of them.
+pub const KIBIBYTES_OF_ITS_OWN: usize = 1_024;
+/// Work waiting for the committer.
+pub const COMMIT_QUEUE_MAX: usize = 2 * STATEMENTS_MAX;
 /// A call that has not begun to answer by then is given up, whatever its caller asked;
 /// what it submitted goes on.
 pub const CALL_TIME_MAX: Duration = Duration::from_secs(120);
@@ -84,6 +99,9 @@ const _: () =
 const _: () = assert!(BATCH_BYTES_MAX > 2 * DETAIL_BYTES_MAX);
 const _: () = assert!((SEGMENT_BYTES as usize) > 2 * BATCH_BYTES_MAX);
 const _: () = assert!(DETAIL_BYTES_MAX >= ENVELOPE_BYTES_MAX);
+const _: () = assert!(STATEMENTS_OF_ITS_OWN < STATEMENTS_PER_AGENCY_MAX);
+const _: () = assert!(STATEMENTS_PER_AGENCY_MAX < CONCERNS_MAX && CONCERNS_MAX < STATEMENTS_MAX);
+const _: () = assert!(KIBIBYTES_PER_AGENCY_MAX * 1_024 > ENVELOPE_BYTES_MAX);
 
 // --- connections ---
 

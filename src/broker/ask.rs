@@ -23,7 +23,7 @@ use crate::{
     identity::Peer,
     limits,
     proto::{self, DeliveryState, EntryType, Envelope, Facts, SignedChange},
-    store::View,
+    store::{Record, View},
 };
 
 /// Which entries an auditor asks for.
@@ -58,7 +58,9 @@ impl Broker {
             ..Facts::default()
         };
         facts.set_type(EntryType::Query);
-        self.commit(Work::Note { facts: Box::new(facts), detail: question }).await.map(entry_of)
+        let place = self.admit(peer, question.len())?;
+        let work = Work::Note { facts: Box::new(facts), detail: question };
+        self.commit(work, Some(place)).await.map(entry_of)
     }
 
     /// Applies a change of the directory.
@@ -78,7 +80,8 @@ impl Broker {
             return Err(self.refuse(peer, refusal, Vec::new()).await);
         }
         let by = peer.agency.to_string();
-        self.commit(Work::Change { by, change }).await.map(entry_of)
+        let place = self.admit(peer, change.change.len())?;
+        self.commit(Work::Change { by, change }, Some(place)).await.map(entry_of)
     }
 
     /// The directory's changes after an entry, each proved to be in the ledger, at most
@@ -122,6 +125,17 @@ impl Broker {
         }
     }
 
+    /// An entry as it was appended, without a proof.
+    ///
+    /// # Errors
+    /// As [`Broker::entry`].
+    pub fn record(&self, entry: u64) -> Result<Record, Error> {
+        match entry < self.shared.tree.head().growth.size() {
+            true => self.shared.record(entry),
+            false => Err(Refusal::UnknownStatement.into()),
+        }
+    }
+
     /// Whether an entry's detail is a statement signed with a key that was revoked as
     /// suspected from before `at` on.
     pub fn is_suspected(&self, detail: &[u8], at: Moment) -> bool {
@@ -139,7 +153,7 @@ impl Broker {
     /// # Errors
     /// [`Error::Broken`] if the journal does not have it whole.
     pub fn leaf(&self, entry: u64) -> Result<[u8; 89], Error> {
-        self.shared.record(entry).map(|(record, _)| record.leaf)
+        self.shared.record(entry).map(|record| record.leaf)
     }
 
     /// Entry numbers that answer a question, after `after`, at most `limit`.
@@ -199,7 +213,7 @@ impl Broker {
     pub fn concern(&self, entry: u64) -> Option<(records::EntryMeta, Vec<u8>)> {
         let meta = records::meta(&self.shared.index, entry)?;
         let is_concern = records::kind_of(&meta) == EntryType::Concern;
-        let (record, _) = is_concern.then(|| self.shared.record(entry).ok()).flatten()?;
+        let record = is_concern.then(|| self.shared.record(entry).ok()).flatten()?;
         Some((meta, record.facts))
     }
 

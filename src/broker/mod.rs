@@ -1,6 +1,6 @@
 //! The broker: takes statements, commits them, delivers them, answers questions.
 //!
-//! The flow, in the order of the files: [`submit`] (authenticate → known request? →
+//! The flow, in the order of the files: `admission` (fair shares), [`submit`] (authenticate → known request? →
 //! permit → commit → receipt), `draft` and `sequencer` (the single writer), [`projection`]
 //! (what entries mean), [`receive`] (what waits for whom), [`ask`] (questions, each
 //! an entry), [`recovery`] (how it starts).
@@ -8,6 +8,7 @@
 //! Holds: I1, I2, I6, I7, I8, I9, I11. Knows: identity, policy, directory, store,
 //! ledger, domain, crypto, proto, clock, limits.
 
+mod admission;
 pub mod ask;
 mod draft;
 pub mod hub;
@@ -30,7 +31,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use crate::{
     clock::{Clock, Moment},
@@ -40,7 +41,9 @@ use crate::{
     ledger::note::Vkey,
     store::{Index, JournalReader},
 };
+use admission::Admission;
 use hub::Hub;
+use receipt::Recent;
 use sequencer::Job;
 use tree::Tree;
 
@@ -76,6 +79,7 @@ pub struct Shared {
     journal: JournalReader,
     directory: ArcSwap<Directory>,
     tree: Tree,
+    recent: Recent,
     hub: Hub,
     clock: Arc<dyn Clock>,
     stopped: AtomicBool,
@@ -114,8 +118,7 @@ pub struct Counts {
 pub struct Broker {
     shared: Arc<Shared>,
     jobs: mpsc::Sender<Job>,
-    /// What the queue of jobs may hold, in KiB.
-    queue_room: Arc<Semaphore>,
+    admission: Arc<Admission>,
 }
 
 impl Broker {

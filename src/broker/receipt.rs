@@ -1,17 +1,23 @@
 //! Receipts: from a batch just committed, or from the journal long after. Both
 //! ways give the same bytes.
 //!
-//! Holds: I1, I8. Knows: ledger, store, proto.
+//! Batches stay in memory for a while, since their recipients' streams ask for them
+//! next.
+//!
+//! Holds: I1, I8, I10. Knows: ledger, store, proto, limits.
 
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use super::{Error, Shared, records};
 use crate::{
-    ledger::{checkpoint::Checkpoint, extension::Extension, tlog_proof::TlogProof},
-    proto,
+    ledger::{extension::Extension, tlog_proof::TlogProof},
+    limits, proto,
     store::{
         Committed, Record,
-        journal::{self, Detail},
+        journal::{self, Detail, Trailer},
     },
 };
 
@@ -30,11 +36,54 @@ impl DurableBatch {
     /// [`Error::Broken`] for an entry of another batch.
     pub fn receipt(&self, committed: Committed) -> Result<proto::Receipt, Error> {
         let entry = committed.entry();
+        let record = self.record(entry).ok_or_else(|| broken("no such entry in the batch"))?;
+        self.receipt_of(entry, record)
+    }
+
+    fn receipt_of(&self, entry: u64, record: &Record) -> Result<proto::Receipt, Error> {
         let path = self.extension.inclusion(entry).map_err(broken)?;
         let proof = TlogProof::new(entry, path, &self.checkpoint).map_err(broken)?;
-        let at = usize::try_from(entry - self.extension.old_size()).map_err(broken)?;
-        let record = self.records.get(at).ok_or_else(|| broken("no such entry in the batch"))?;
         Ok(receipt(entry, &proof, record))
+    }
+
+    fn record(&self, entry: u64) -> Option<&Record> {
+        let at = entry.checked_sub(self.extension.old_size())?;
+        self.records.get(usize::try_from(at).ok()?)
+    }
+
+    fn bytes(&self) -> usize {
+        self.records.iter().map(Record::frame_bytes).sum()
+    }
+}
+
+/// The newest durable batches, at most [`limits::RECENT_BATCH_BYTES`] of them.
+#[derive(Default)]
+pub(super) struct Recent(RwLock<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    /// Oldest first; one follows the other.
+    batches: VecDeque<Batch>,
+    bytes: usize,
+}
+
+impl Recent {
+    /// Keeps a durable batch, and lets the oldest go.
+    pub(super) fn keep(&self, batch: &Batch) {
+        let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        kept.bytes += batch.bytes();
+        kept.batches.push_back(Arc::clone(batch));
+        while kept.bytes > limits::RECENT_BATCH_BYTES
+            && let Some(oldest) = kept.batches.pop_front()
+        {
+            kept.bytes -= oldest.bytes();
+        }
+    }
+
+    fn batch_of(&self, entry: u64) -> Option<Batch> {
+        let kept = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let at = kept.batches.partition_point(|batch| batch.extension.size() <= entry);
+        kept.batches.get(at).filter(|batch| batch.extension.old_size() <= entry).cloned()
     }
 }
 
@@ -54,24 +103,41 @@ impl Shared {
     /// # Errors
     /// [`Error::Broken`] if the journal does not have it whole.
     pub fn stored(&self, entry: u64) -> Result<Stored, Error> {
-        let (record, checkpoint) = self.record(entry)?;
-        let opened = Checkpoint::open(&checkpoint, &self.vkey).map_err(broken)?;
-        let path = self.tree.inclusion(entry, opened.size()).map_err(broken)?;
-        let proof = TlogProof::new(entry, path, &checkpoint).map_err(broken)?;
+        if let Some(batch) = self.recent.batch_of(entry)
+            && let Some(record) = batch.record(entry)
+        {
+            let receipt = batch.receipt_of(entry, record)?;
+            return Ok(Stored { entry, record: record.clone(), receipt });
+        }
+        let place = self.place(entry)?;
+        let record = self.read(&place)?;
+        let trailer: Trailer = self.journal.read_trailer(place.trailer()).map_err(broken)?;
+        let path = self.tree.inclusion(entry, trailer.size()).map_err(broken)?;
+        let proof = TlogProof::new(entry, path, &trailer.checkpoint).map_err(broken)?;
         let receipt = receipt(entry, &proof, &record);
         Ok(Stored { entry, record, receipt })
     }
 
-    /// Reads an entry and its batch's checkpoint.
+    /// Reads an entry back, without a proof.
     ///
     /// # Errors
     /// As [`Shared::stored`].
-    pub fn record(&self, entry: u64) -> Result<(Record, Vec<u8>), Error> {
-        let place: records::Place = records::unpack(&self.index, &records::place_key(entry))
-            .ok_or_else(|| broken(format!("entry {entry} has no place in the index")))?;
-        let record = as_written(self.journal.read(place.entry()).map_err(broken)?)?;
-        let trailer = self.journal.read_trailer(place.trailer()).map_err(broken)?;
-        Ok((record, trailer.checkpoint))
+    pub fn record(&self, entry: u64) -> Result<Record, Error> {
+        if let Some(batch) = self.recent.batch_of(entry)
+            && let Some(record) = batch.record(entry)
+        {
+            return Ok(record.clone());
+        }
+        self.read(&self.place(entry)?)
+    }
+
+    fn place(&self, entry: u64) -> Result<records::Place, Error> {
+        records::unpack(&self.index, &records::place_key(entry))
+            .ok_or_else(|| broken(format!("entry {entry} has no place in the index")))
+    }
+
+    fn read(&self, place: &records::Place) -> Result<Record, Error> {
+        as_written(self.journal.read(place.entry()).map_err(broken)?)
     }
 }
 

@@ -165,7 +165,7 @@ impl Broker {
     }
 
     fn rewrap(&self, inbox: &InboxId, entry: u64) -> Result<Rewrap, Error> {
-        let (record, _) = self.shared.record(entry)?;
+        let record = self.shared.record(entry)?;
         let envelope: Envelope = proto::decode(&record.detail).map_err(super::receipt::broken)?;
         let mut wraps = envelope.body.map(|body| body.wraps).unwrap_or_default();
         released_to(inbox, &mut wraps);
@@ -191,7 +191,7 @@ impl Broker {
     /// # Errors
     /// [`Error::Broken`] if the journal does not have it whole.
     pub fn statement(&self, entry: u64) -> Result<Statement, Error> {
-        let (record, _) = self.shared.record(entry)?;
+        let record = self.shared.record(entry)?;
         let envelope: Envelope = proto::decode(&record.detail).map_err(super::receipt::broken)?;
         proto::decode(&envelope.statement).map_err(super::receipt::broken)
     }

@@ -17,10 +17,11 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Error, Shared,
+    admission::Admitted,
     draft::{Draft, Verdict, Waiter, Work},
     receipt::{Batch, DurableBatch, broken},
     records::{self, Place},
@@ -43,8 +44,8 @@ use crate::{
 pub(super) struct Job {
     pub(super) work: Work,
     pub(super) reply: oneshot::Sender<Result<Done, Error>>,
-    /// Its share of what the queue may hold, in KiB; given back when it is done.
-    pub(super) room: OwnedSemaphorePermit,
+    /// Its place; given back when it is done.
+    pub(super) admitted: Option<Admitted>,
 }
 
 /// Work that is done.
@@ -96,11 +97,11 @@ impl Sequencer {
         let mut draft = Draft::begin(&shared, &head);
         draft.low = self.store.is_low();
         shared.low.store(draft.low, Ordering::Relaxed);
-        let mut rooms = Vec::with_capacity(jobs.len());
-        for Job { work, reply, room } in jobs {
+        let mut places = Vec::with_capacity(jobs.len());
+        for Job { work, reply, admitted } in jobs {
             let verdict = draft.take(work);
             draft.waiters.push((reply, verdict));
-            rooms.push(room);
+            places.push(admitted);
         }
         if draft.records.is_empty() {
             answer(draft.waiters, &[], None);
@@ -174,14 +175,15 @@ impl Sequencer {
         shared.counts.entries.fetch_add(committed.len() as u64, Ordering::Relaxed);
         shared.directory.store(directory);
         let checkpoint = sealed.checkpoint.clone();
-        if let Some(moving) = moving {
-            moving.publish(Arc::new(Head { growth: sealed.growth, checkpoint, time }));
-        }
         let batch = Arc::new(DurableBatch {
             records,
             extension: sealed.extension,
             checkpoint: sealed.checkpoint,
         });
+        shared.recent.keep(&batch);
+        if let Some(moving) = moving {
+            moving.publish(Arc::new(Head { growth: sealed.growth, checkpoint, time }));
+        }
         answer(waiters, &committed, Some(&batch));
         bells.iter().for_each(|inbox| shared.hub.ring(inbox));
         Ok(())

@@ -13,10 +13,11 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc::error::TrySendError, oneshot};
 
 use super::{
     Broker, Error, Shared,
+    admission::{self, Admitted},
     draft::{Ready, Work, refusal_facts},
     projection,
     receipt::Stored,
@@ -30,7 +31,7 @@ use crate::{
         authenticate::{Authenticated, authenticate},
     },
     limits, policy,
-    proto::{self, Facts},
+    proto::{self, EntryType, Facts},
 };
 
 /// A statement that is in the ledger.
@@ -44,23 +45,50 @@ pub struct Accepted {
 
 impl Broker {
     /// Takes a statement: authenticates it, answers a repeat with the original
-    /// receipt, asks the policy, and waits until the entry is durable.
+    /// receipt, asks the policy, and waits until the entry is durable. A caller that
+    /// drops the future learns nothing more; what it was handed goes on.
     ///
     /// # Errors
     /// Each of the four kinds. On [`Error::Unknown`] the caller sends the same
     /// envelope again.
     pub async fn submit(&self, peer: Arc<Peer>, envelope: Vec<u8>) -> Result<Accepted, Error> {
+        let admitted = self.admit(&peer, envelope.len())?;
+        self.take(peer, envelope, admitted).await
+    }
+
+    /// [`Broker::submit`] for one of a stream: waits for a place instead of refusing, and
+    /// gives the rest of the work as a future of its own. So a stream is read no faster
+    /// than its agency's share allows.
+    pub async fn submit_in_turn(
+        &self,
+        peer: Arc<Peer>,
+        envelope: Vec<u8>,
+    ) -> impl Future<Output = Result<Accepted, Error>> + Send + use<> {
+        let admitted = self.admission.wait(&peer.agency, envelope.len()).await;
+        let broker = self.clone();
+        async move { broker.take(peer, envelope, admitted).await }
+    }
+
+    async fn take(
+        &self,
+        peer: Arc<Peer>,
+        envelope: Vec<u8>,
+        admitted: Admitted,
+    ) -> Result<Accepted, Error> {
         match self.judge(&peer, envelope) {
             Ok(Judged::Known(receipt)) => {
                 self.shared.counts.repeats.fetch_add(1, Ordering::Relaxed);
                 Ok(Accepted { receipt, duplicate: true })
             }
             Ok(Judged::New(permitted, key)) => {
-                let ready = Box::new(Ready::new(*permitted, key)?);
-                accepted(&self.shared, self.commit(Work::Statement(ready)).await?)
+                if permitted.facts().r#type() == EntryType::Concern && !admitted.takes_concerns() {
+                    return Err(Error::Busy(limits::BUSY_DELAY));
+                }
+                let ready = Work::Statement(Box::new(Ready::new(*permitted, key)?));
+                accepted(&self.shared, self.commit(ready, Some(admitted)).await?)
             }
             Err((Error::Refused(refusal), request_key)) => {
-                Err(self.refuse(&peer, *refusal, request_key).await)
+                Err(self.record_refusal(&peer, *refusal, request_key, Some(admitted)).await)
             }
             Err((error, _)) => Err(error),
         }
@@ -85,6 +113,16 @@ impl Broker {
     /// Records a refusal, once for identical ones, and gives it back to be answered.
     /// A refusal whose record is not durable is answered as what went wrong there.
     pub async fn refuse(&self, peer: &Peer, refusal: Refusal, request_key: Vec<u8>) -> Error {
+        self.record_refusal(peer, refusal, request_key, None).await
+    }
+
+    async fn record_refusal(
+        &self,
+        peer: &Peer,
+        refusal: Refusal,
+        request_key: Vec<u8>,
+        admitted: Option<Admitted>,
+    ) -> Error {
         self.shared.counts.refusals.fetch_add(1, Ordering::Relaxed);
         let directory = self.shared.directory.load();
         if !directory.knows_system(peer.agency.as_str(), peer.system.as_str()) {
@@ -95,7 +133,13 @@ impl Broker {
         if crate::store::View::value(&self.shared.index, &recorded).is_some() {
             return refusal.into();
         }
-        match self.commit(Work::Note { facts: Box::new(facts), detail: Vec::new() }).await {
+        let place = admitted.map_or_else(|| self.admit(peer, 0), Ok);
+        let work = Work::Note { facts: Box::new(facts), detail: Vec::new() };
+        let recorded = match place {
+            Ok(place) => self.commit(work, Some(place)).await,
+            Err(full) => Err(full),
+        };
+        match recorded {
             Ok(_) => refusal.into(),
             Err(error) => error,
         }
@@ -118,22 +162,30 @@ impl Broker {
         judged.map_err(|error| (error, key.to_vec()))
     }
 
+    /// A place for a statement of this many bytes, before any work is done for it.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if its agency's share, or everyone's, is taken.
+    pub(super) fn admit(&self, peer: &Peer, bytes: usize) -> Result<Admitted, Error> {
+        self.admission
+            .enter(&peer.agency, bytes)
+            .map_err(|admission::Full| Error::Busy(limits::BUSY_DELAY))
+    }
+
     /// Hands work to the committer and waits until it is durable. Dropping the
     /// returned future leaves the work where it is.
-    pub(super) async fn commit(&self, work: Work) -> Result<Done, Error> {
+    pub(super) async fn commit(
+        &self,
+        work: Work,
+        admitted: Option<Admitted>,
+    ) -> Result<Done, Error> {
         if self.shared.stopped.load(Ordering::SeqCst) {
             return Err(Error::Broken("the ledger has stopped".into()));
         }
-        let kibibytes = u32::try_from(work.bytes() / 1_024 + 1).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.queue_room)
-            .try_acquire_many_owned(kibibytes)
-            .map_err(|_| Error::Busy(limits::BUSY_DELAY))?;
         let (reply, answer) = oneshot::channel();
-        self.jobs.try_send(Job { work, reply, room }).map_err(|error| match error {
-            tokio::sync::mpsc::error::TrySendError::Full(_) => Error::Busy(limits::BUSY_DELAY),
-            tokio::sync::mpsc::error::TrySendError::Closed(_) => {
-                Error::Broken("the ledger has stopped".into())
-            }
+        self.jobs.try_send(Job { work, reply, admitted }).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Busy(limits::BUSY_DELAY),
+            TrySendError::Closed(_) => Error::Broken("the ledger has stopped".into()),
         })?;
         answer.await.unwrap_or(Err(Error::Unknown))
     }

@@ -125,7 +125,10 @@ fn opens_the_golden_body_for_each_recipient() {
             enc: base64(recipient, "enc_base64"),
             wrapped: unhex(text(recipient, "wrapped_hex")),
         };
-        assert_eq!(seal::wrap_digest(&wrap.enc, &wrap.wrapped), array(recipient, "wrap_digest_hex"));
+        assert_eq!(
+            seal::wrap_digest(&wrap.enc, &wrap.wrapped),
+            array(recipient, "wrap_digest_hex")
+        );
         let agency = text(recipient, "agency");
         let info = seal::wrap_info(&context, agency, wrap.key_id, sealed.key_commitment);
         assert_eq!(hex(&info), text(recipient, "info_hex"));

@@ -17,7 +17,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use self::fold::{Fold, empty_head, stored_at};
 pub use self::folder::{DataFolder, Reindexed};
@@ -25,6 +25,7 @@ use super::{
     Broker, Counts, Shared,
     draft::Work,
     hub::Hub,
+    receipt::Recent,
     records,
     sequencer::Sequencer,
     tree::{Head, Tree},
@@ -191,6 +192,7 @@ pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Running, OpenE
         index: index.clone(),
         journal: reader,
         directory: ArcSwap::from_pointee(directory),
+        recent: Recent::default(),
         hub: Hub::default(),
         clock,
         stopped: AtomicBool::new(false),
@@ -202,8 +204,7 @@ pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Running, OpenE
     let sequencer = Sequencer { shared: Arc::clone(&shared), store, key, ledger };
     let committer =
         thread::Builder::new().name("committer".into()).spawn(move || sequencer.run(queue))?;
-    let queue_room = Arc::new(Semaphore::new(limits::COMMIT_QUEUE_KIBIBYTES));
-    let broker = Broker { shared, jobs, queue_room };
+    let broker = Broker { shared, jobs, admission: Arc::default() };
     Ok(Running { broker, recovery, committer, _lock: lock })
 }
 
@@ -218,14 +219,19 @@ impl Running {
             let mut facts = Facts { subject: self.broker.vkey().to_string(), ..Facts::default() };
             facts.set_type(EntryType::Genesis);
             facts.code = "genesis".into();
-            self.broker.commit(Work::Note { facts: Box::new(facts), detail: Vec::new() }).await?;
+            self.note(facts).await?;
         }
         if let Some(cut) = &self.recovery.cut {
             let mut facts = Facts { code: "cut".into(), count: cut.bytes, ..Facts::default() };
             facts.set_type(EntryType::Recovery);
-            self.broker.commit(Work::Note { facts: Box::new(facts), detail: Vec::new() }).await?;
+            self.note(facts).await?;
         }
         Ok(())
+    }
+
+    async fn note(&self, facts: Facts) -> Result<(), super::Error> {
+        let work = Work::Note { facts: Box::new(facts), detail: Vec::new() };
+        self.broker.commit(work, None).await.map(drop)
     }
 }
 

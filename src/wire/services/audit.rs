@@ -15,6 +15,7 @@ use crate::{
     identity::Peer,
     ledger::{
         self,
+        leaf::Leaf,
         merkle::Hash,
         tiles::{TILE_WIDTH, encode_bundle, encode_tile},
     },
@@ -26,6 +27,7 @@ use crate::{
         GetInclusionProofRequest, GetInclusionProofResponse, GetTileRequest, GetTileResponse,
         QueryRequest, QueryResponse, audit_service_server::AuditService,
     },
+    store::Record,
     wire::{paging, status},
 };
 
@@ -59,7 +61,9 @@ impl AuditService for Services {
         };
         let rows = found
             .into_iter()
-            .map(|entry| self.broker.entry(entry).map(|stored| self.row(stored)).map_err(failed))
+            .map(|entry| {
+                self.broker.record(entry).map(|record| self.row(entry, record)).map_err(failed)
+            })
             .collect::<Result<_, _>>()?;
         let checkpoint = self.broker.tree().head().checkpoint.clone();
         Ok(Response::new(QueryResponse { rows, next_page_token, checkpoint }))
@@ -186,16 +190,15 @@ impl Services {
             .map_err(failed)
     }
 
-    fn row(&self, stored: Stored) -> AuditRow {
-        let leaf = ledger::leaf::Leaf::decode(&stored.record.leaf);
-        let at = leaf.map_or(0, |leaf| leaf.time_unix_ns);
+    fn row(&self, entry: u64, record: Record) -> AuditRow {
+        let at = Leaf::decode(&record.leaf).map_or(0, |leaf| leaf.time_unix_ns);
         AuditRow {
-            entry: stored.entry,
+            entry,
             at,
-            suspected: self.broker.is_suspected(&stored.record.detail, Moment(at)),
-            facts: stored.record.facts,
-            leaf: stored.record.leaf.to_vec(),
-            facts_opening: stored.record.facts_opening.to_vec(),
+            suspected: self.broker.is_suspected(&record.detail, Moment(at)),
+            facts: record.facts,
+            leaf: record.leaf.to_vec(),
+            facts_opening: record.facts_opening.to_vec(),
         }
     }
 

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Services, failed};
 use crate::{
-    broker::{Broker, Error, ask, receive::Offered, records, submit::Accepted},
+    broker::{Broker, ask, receive::Offered, records, submit::Accepted},
     directory::Role,
     domain::{ids::InboxId, refusal::Refusal},
     identity::Peer,
@@ -42,10 +42,7 @@ impl ExchangeService for Services {
             let outside_agreement = facts.outside_agreement;
             return Ok(Response::new(SubmitResponse { outside_agreement, ..Default::default() }));
         }
-        // A task of its own: a client that hangs up does not end it.
-        let broker = self.broker.clone();
-        let submitted = tokio::spawn(async move { broker.submit(peer, request.envelope).await });
-        let accepted = submitted.await.unwrap_or(Err(Error::Unknown)).map_err(failed)?;
+        let accepted = self.broker.submit(peer, request.envelope).await.map_err(failed)?;
         Ok(Response::new(answer(accepted)))
     }
 
@@ -227,9 +224,10 @@ async fn submit_all(
             Err(status) => break status,
         };
         let Ok(permit) = Arc::clone(&window).acquire_owned().await else { return };
-        let (broker, peer, to) = (broker.clone(), Arc::clone(&peer), to.clone());
+        let submitted = broker.submit_in_turn(Arc::clone(&peer), item.envelope).await;
+        let to = to.clone();
         tokio::spawn(async move {
-            let result = match broker.submit(peer, item.envelope).await {
+            let result = match submitted.await {
                 Ok(accepted) => submit_stream_response::Result::Accepted(answer(accepted)),
                 Err(error) => submit_stream_response::Result::Problem(status::problem(&error)),
             };
