@@ -88,6 +88,8 @@ pub const KIBIBYTES_PER_AGENCY_MAX: usize = 16 * 1_024;
 pub const STATEMENTS_OF_ITS_OWN: usize = 16;
 /// An agency that holds no more than this, in KiB, may have one of them.
 pub const KIBIBYTES_OF_ITS_OWN: usize = 1_024;
+/// How often the committer lets others run, to gather a batch, before it commits what it has.
+pub const GATHER_YIELDS_MAX: usize = 64;
 /// Work waiting for the committer.
 pub const COMMIT_QUEUE_MAX: usize = 2 * STATEMENTS_MAX;
 /// A call that has not begun to answer by then is given up, whatever its caller asked;

@@ -80,6 +80,7 @@ pub struct Shared {
     directory: ArcSwap<Directory>,
     tree: Tree,
     recent: Recent,
+    admission: Arc<Admission>,
     hub: Hub,
     clock: Arc<dyn Clock>,
     stopped: AtomicBool,
@@ -118,7 +119,6 @@ pub struct Counts {
 pub struct Broker {
     shared: Arc<Shared>,
     jobs: mpsc::Sender<Job>,
-    admission: Arc<Admission>,
 }
 
 impl Broker {

@@ -193,6 +193,7 @@ pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Running, OpenE
         journal: reader,
         directory: ArcSwap::from_pointee(directory),
         recent: Recent::default(),
+        admission: Arc::default(),
         hub: Hub::default(),
         clock,
         stopped: AtomicBool::new(false),
@@ -204,7 +205,7 @@ pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Running, OpenE
     let sequencer = Sequencer { shared: Arc::clone(&shared), store, key, ledger };
     let committer =
         thread::Builder::new().name("committer".into()).spawn(move || sequencer.run(queue))?;
-    let broker = Broker { shared, jobs, admission: Arc::default() };
+    let broker = Broker { shared, jobs };
     Ok(Running { broker, recovery, committer, _lock: lock })
 }
 
