@@ -9,6 +9,7 @@
 //!
 //! Holds: I1, I3, I9. Knows: limits.
 
+pub mod disk;
 pub mod files;
 pub mod index;
 pub mod journal;
