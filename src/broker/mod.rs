@@ -39,6 +39,7 @@ use crate::{
     directory::Directory,
     domain::refusal::Refusal,
     ledger::note::Vkey,
+    limits,
     store::{Index, JournalReader},
 };
 use admission::Admission;
@@ -160,6 +161,12 @@ impl Broker {
     /// Whether the disk is so full that concerns are put off.
     pub fn is_low(&self) -> bool {
         self.shared.low.load(Ordering::Relaxed)
+    }
+
+    /// What is queued for the committer or being committed, in KiB, begun ones counted whole; 0
+    /// when everything taken so far has been answered.
+    pub fn queued_kibibytes(&self) -> usize {
+        limits::COMMIT_QUEUE_KIBIBYTES - self.queue_room.available_permits()
     }
 
     /// Whether it can still take statements.
