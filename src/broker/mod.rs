@@ -39,7 +39,6 @@ use crate::{
     directory::Directory,
     domain::refusal::Refusal,
     ledger::note::Vkey,
-    limits,
     store::{Index, JournalReader},
 };
 use admission::Admission;
@@ -163,10 +162,10 @@ impl Broker {
         self.shared.low.load(Ordering::Relaxed)
     }
 
-    /// What is queued for the committer or being committed, in KiB, begun ones counted whole; 0
-    /// when everything taken so far has been answered.
-    pub fn queued_kibibytes(&self) -> usize {
-        limits::COMMIT_QUEUE_KIBIBYTES - self.queue_room.available_permits()
+    /// How many statements are being judged, queued or committed; 0 when everything taken so
+    /// far has been answered.
+    pub fn under_way(&self) -> usize {
+        self.shared.admission.under_way()
     }
 
     /// Whether it can still take statements.
