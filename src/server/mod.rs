@@ -147,7 +147,8 @@ impl Server {
     }
 }
 
-fn trust_settings(config: &Config, exchange: ExchangeName) -> TrustSettings {
+/// Whom a server of these settings trusts, and as whom it speaks.
+pub fn trust_settings(config: &Config, exchange: ExchangeName) -> TrustSettings {
     TrustSettings {
         exchange,
         cert: config.tls.certificate.clone(),

@@ -235,7 +235,10 @@ impl Client {
     /// A receipt must prove, under the ledger's key that this folder has, that facts of
     /// our own and this very envelope are in the ledger. The receipt of a repeat proves
     /// the envelope that was accepted first, which may have been sealed otherwise.
-    fn verify(&self, envelope: &[u8], response: &SubmitResponse) -> Result<(), ClientError> {
+    ///
+    /// # Errors
+    /// [`ClientError::Suspect`], which says what does not fit.
+    pub fn verify(&self, envelope: &[u8], response: &SubmitResponse) -> Result<(), ClientError> {
         let receipt = response.receipt.as_ref().ok_or_else(|| suspect(&"there is no receipt"))?;
         let (entry, tlog_proof) = (receipt.entry, &receipt.tlog_proof);
         let proof = Proof { entry, tlog_proof, leaf: &receipt.leaf };
