@@ -13,7 +13,10 @@ use super::{
     load::{Signed, cores},
     stats::Times,
 };
-use crate::store::files::{self, Durable};
+use crate::store::{
+    disk::{DiskFile as _, RealDisk},
+    files::{self, Durable as _},
+};
 
 /// What is appended and synced at a time, in bytes.
 const BLOCK_BYTES: usize = 8 * 1_024;
@@ -47,13 +50,13 @@ pub(super) fn verify_rate(signed: &Signed, time: Duration) -> anyhow::Result<f64
 pub(super) fn sync_times(folder: &Path, count: usize) -> anyhow::Result<Times> {
     let path = folder.join("fdatasync.tmp");
     let length = (count * BLOCK_BYTES) as u64;
-    let file = files::create_zeroed(&path, length, &AtomicBool::new(false))?;
+    let file = RealDisk.create_zeroed(&path, length, &AtomicBool::new(false))?;
     let block = vec![0x5a; BLOCK_BYTES];
     let mut times = Times::default();
     for at in 0..count {
         let begun = Instant::now();
-        file.put(&block, (at * BLOCK_BYTES) as u64)?;
-        file.sync()?;
+        file.write_all_at(&block, (at * BLOCK_BYTES) as u64)?;
+        file.sync_data()?;
         times.add(begun.elapsed());
     }
     files::remove(&path)?;

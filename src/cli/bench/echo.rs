@@ -38,7 +38,10 @@ impl EchoServer {
         let config = Config::read(&self.config)?;
         let exchange = DataFolder::at(&config.data).exchange()?;
         let listener = Listener {
-            trust: Arc::new(Trust::load(server::trust_settings(&config, exchange))?),
+            trust: Arc::new(Trust::load(
+                server::trust_settings(&config, exchange),
+                Arc::new(SystemClock),
+            )?),
             limits: ConnectionLimits::default(),
             counters: Arc::new(Counters::default()),
             clock: Arc::new(SystemClock),
