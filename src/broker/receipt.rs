@@ -67,7 +67,7 @@ impl Shared {
     /// # Errors
     /// As [`Shared::stored`].
     pub fn record(&self, entry: u64) -> Result<(Record, Vec<u8>), Error> {
-        let place: records::Place = records::unpack(&self.index, &records::place_key(entry))
+        let place = records::place(&self.index, entry)
             .ok_or_else(|| broken(format!("entry {entry} has no place in the index")))?;
         let record = as_written(self.journal.read(place.entry()).map_err(broken)?)?;
         let trailer = self.journal.read_trailer(place.trailer()).map_err(broken)?;
