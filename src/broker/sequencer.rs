@@ -229,8 +229,9 @@ fn place(
     full: &[FullTile],
 ) {
     for (entry, at) in (first..).zip(entries) {
-        let place = records::pack(&Place::new(*at, trailer));
-        changes.insert(records::place_key(entry), Some(place));
+        if let Some(Some(meta)) = changes.get_mut(&records::entry_key(entry)) {
+            Place::new(*at, trailer).follow(meta);
+        }
     }
     for tile in full {
         let key = records::tile_key(tile.level, tile.index);

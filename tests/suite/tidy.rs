@@ -16,7 +16,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ed25519_dalek", &["crypto/"]),
     ("hpke", &["crypto/"]),
     ("rustix", &["store/disk.rs"]),
-    ("sled", &["store/index.rs"]),
+    ("sled", &["store/index/shelf.rs"]),
     ("hyper", &["console/", "listener"]),
     ("clap", &["cli/", "main.rs"]),
 ];

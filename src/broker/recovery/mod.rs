@@ -6,6 +6,7 @@
 //!
 //! Holds: I4, I5, I9. Knows: store, ledger, directory, crypto, proto, clock.
 
+mod ahead;
 mod fold;
 mod folder;
 

@@ -14,7 +14,7 @@ use super::{
     stats::Times,
 };
 use crate::store::{
-    disk::{DiskFile as _, RealDisk},
+    disk::RealDisk,
     files::{self, Durable as _},
 };
 
