@@ -74,8 +74,9 @@ pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// Changes of the index in memory before they are written, in bytes; as much again may be on its
 /// way to the disk. After a crash this is what is folded again.
 pub const INDEX_RECENT_BYTES: usize = 16 * 1024 * 1024;
-/// A block of the index before its last key is added, in bytes.
-pub const INDEX_BLOCK_BYTES: usize = 16 * 1024;
+/// A block of the index before its last key is added, in bytes. sled reads and keeps up to
+/// sixteen together, so a larger one costs more than it saves.
+pub const INDEX_BLOCK_BYTES: usize = 4 * 1024;
 /// A key of the index, in bytes.
 pub const INDEX_KEY_BYTES_MAX: usize = 1_024;
 /// Runs of one size that are merged into one.

@@ -29,8 +29,9 @@ use crate::{
     },
 };
 
-/// Entries folded into the index at once while it is rebuilt.
-const REBUILD_ENTRIES: usize = 4_096;
+/// Entries folded into the index at once while it is rebuilt: about what it keeps in memory, so
+/// that it takes them as they are.
+const REBUILD_ENTRIES: usize = 16_384;
 
 /// An entry as the journal has it, found through the index.
 pub(super) fn stored_at(

@@ -28,16 +28,25 @@ pub(super) struct Recent {
 impl Recent {
     /// Takes a batch on top of what is there.
     pub(super) fn take(&mut self, changes: Changes, watermark: Watermark) {
+        self.watermark = Some(watermark);
+        if self.changes.is_empty() {
+            // A rebuild brings a layer's worth at once.
+            self.bytes = changes.iter().map(|(key, value)| cost(key, value.as_ref())).sum();
+            self.changes = changes;
+            return;
+        }
         for (key, value) in changes {
-            let (keyed, valued) = (key.len(), value.as_ref().map_or(0, Vec::len));
-            self.bytes += valued;
-            match self.changes.insert(key, value) {
-                Some(old) => self.bytes -= old.map_or(0, |old| old.len()),
-                None => self.bytes += CHANGE_BYTES + keyed,
+            self.bytes += cost(&key, value.as_ref());
+            let keyed = key.len();
+            if let Some(old) = self.changes.insert(key, value) {
+                self.bytes -= CHANGE_BYTES + keyed + old.map_or(0, |old| old.len());
             }
         }
-        self.watermark = Some(watermark);
     }
+}
+
+fn cost(key: &[u8], value: Option<&Vec<u8>>) -> usize {
+    CHANGE_BYTES + key.len() + value.map_or(0, Vec::len)
 }
 
 /// All that a reader may look into.

@@ -15,6 +15,10 @@ use std::{
 use super::IndexError;
 use crate::limits::INDEX_CACHE_BYTES;
 
+/// sled makes a file of its own of whatever is larger than a quarter of this: sixteen tiles of
+/// hashes side by side must not be.
+const SEGMENT_BYTES: usize = 1024 * 1024;
+
 /// Bytes read from the shelf. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Slice(sled::IVec);
@@ -49,6 +53,7 @@ impl Shelf {
         guarded(|| {
             sled::Config::new()
                 .path(folder)
+                .segment_size(SEGMENT_BYTES)
                 .cache_capacity(INDEX_CACHE_BYTES)
                 .flush_every_ms(Some(500))
                 .mode(sled::Mode::HighThroughput)
