@@ -178,7 +178,11 @@ fn check_seal(statement: &Statement, body: Option<&SealedBody>) -> Result<(), Re
     Ok(())
 }
 
+/// The digest is over both parts in a row: that each has its one length says where they part.
 fn wrap_digest(wrap: &proto::Wrap) -> Result<[u8; 32], Refusal> {
+    if wrap.enc.len() != seal::ENC_BYTES || wrap.wrapped.len() != seal::WRAPPED_BYTES {
+        return Err(Refusal::SealMismatch);
+    }
     let key_id = directory::key_id(&wrap.key_id)?;
     let (enc, wrapped) = (wrap.enc.clone(), wrap.wrapped.clone());
     Ok(seal::wrap_digest(&seal::Wrap { key_id, enc, wrapped }))
