@@ -3,7 +3,7 @@
 //! that a frame that is believed is the only spelling of what it says.
 
 use cairn::limits::{CHECKPOINT_BYTES_MAX, DETAIL_BYTES_MAX, LEAF_AND_FACTS_BYTES_MAX};
-use cairn::store::journal::{Detail, Stored, Trailer};
+use cairn::store::journal::{Detail, Stored};
 
 const ENTRY_HEAD: usize = 32;
 const TRAILER_HEAD: usize = 68;
@@ -56,8 +56,9 @@ fn mend_entry(frame: &mut [u8], kept: &mut Vec<u8>) -> Option<usize> {
 }
 
 fn mend_trailer(frame: &mut [u8], kept: &mut Vec<u8>) -> Option<usize> {
-    let end = TRAILER_HEAD + Some(number(frame.get(..TRAILER_HEAD)?, 20))
-        .filter(|checkpoint| *checkpoint <= CHECKPOINT_BYTES_MAX)?;
+    let end = TRAILER_HEAD
+        + Some(number(frame.get(..TRAILER_HEAD)?, 20))
+            .filter(|checkpoint| *checkpoint <= CHECKPOINT_BYTES_MAX)?;
     let frame = frame.get_mut(..end)?;
     let batch = crc(&[kept, &frame[..60], &frame[TRAILER_HEAD..]]);
     put(frame, 60, batch);
@@ -82,20 +83,6 @@ pub fn entry(stored: &Stored) -> Option<Vec<u8>> {
     frame.extend(content);
     mend_entry(&mut frame, &mut Vec::new())?;
     Some(frame)
-}
-
-/// The frame of a trailer, but for the two checksums and the length of the entries, which belong to
-/// the batch.
-pub fn trailer(trailer: &Trailer) -> Vec<u8> {
-    let mut frame = vec![0xCA, 0x19, 0xFA, b'T', 1, 0, 0, 0];
-    frame.extend(trailer.first.to_le_bytes());
-    frame.extend(trailer.count.to_le_bytes());
-    frame.extend((trailer.checkpoint.len() as u32).to_le_bytes());
-    frame.extend([0; 4]);
-    frame.extend(trailer.root);
-    frame.extend([0; 8]);
-    frame.extend(&trailer.checkpoint);
-    frame
 }
 
 /// Whether two entry frames are the same but for the three bytes that nothing reads, and so for the

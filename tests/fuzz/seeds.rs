@@ -245,7 +245,8 @@ fn ledger(corpus: &Corpus) {
         corpus.put("tile_path", &at.to_string(), path);
     }
     for seed in 0..6u8 {
-        let choices: Vec<u8> = (0..64).map(|at: u8| at.wrapping_mul(37).wrapping_add(seed)).collect();
+        let choices: Vec<u8> =
+            (0..64).map(|at: u8| at.wrapping_mul(37).wrapping_add(seed)).collect();
         corpus.put("merkle", &seed.to_string(), choices);
     }
     corpus.put("vkey", "ledger", vkey().to_string());
@@ -319,7 +320,8 @@ fn texts(corpus: &Corpus) {
     for (at, line) in lines.iter().step_by(lines.len().div_ceil(20)).enumerate() {
         corpus.put("document", &format!("{at:02}"), line);
     }
-    let numbers = r#"{"from":"a","reference":"1","to":["b/c"],"n":[1e5,-0.0,1.50,123456789012345678901]}"#;
+    let numbers =
+        r#"{"from":"a","reference":"1","to":["b/c"],"n":[1e5,-0.0,1.50,123456789012345678901]}"#;
     corpus.put("document", "numbers", numbers);
     let sample = fs::read_to_string(tests.join("../deploy/cairn.toml")).expect("the sample");
     let bare = sample.lines().filter(|line| !line.starts_with('#'));
