@@ -3,18 +3,16 @@
 //! Knows: store (durable files).
 
 use std::{
-    path::Path,
+    io,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
-use super::{
-    load::{Signed, cores},
-    stats::Times,
-};
+use super::load::{Signed, cores};
 use crate::store::{
-    disk::RealDisk,
+    disk::{BoxFile, RealDisk},
     files::{self, Durable as _},
 };
 
@@ -45,20 +43,36 @@ pub(super) fn verify_rate(signed: &Signed, time: Duration) -> anyhow::Result<f64
     Ok(next.into_inner() as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// How long `fdatasync` takes after each of `count` blocks appended to a file that was filled
-/// with zeros beforehand, as the journal's segments are. The write is part of the time.
-pub(super) fn sync_times(folder: &Path, count: usize) -> anyhow::Result<Times> {
-    let path = folder.join("fdatasync.tmp");
-    let length = (count * BLOCK_BYTES) as u64;
-    let file = RealDisk.create_zeroed(&path, length, &AtomicBool::new(false))?;
-    let block = vec![0x5a; BLOCK_BYTES];
-    let mut times = Times::default();
-    for at in 0..count {
-        let begun = Instant::now();
-        file.write_all_at(&block, (at * BLOCK_BYTES) as u64)?;
-        file.sync_data()?;
-        times.add(begun.elapsed());
+/// A file that was filled with zeros beforehand, as the journal's segments are, to be appended
+/// to and synced.
+pub(super) struct SyncFile {
+    file: BoxFile,
+    path: PathBuf,
+    next: u64,
+}
+
+impl SyncFile {
+    /// One with room for `count` blocks, in this folder.
+    pub(super) fn create(folder: &Path, count: usize) -> io::Result<Self> {
+        let path = folder.join("fdatasync.tmp");
+        let length = (count * BLOCK_BYTES) as u64;
+        let file = RealDisk.create_zeroed(&path, length, &AtomicBool::new(false))?;
+        Ok(Self { file, path, next: 0 })
     }
-    files::remove(&path)?;
-    Ok(times)
+
+    /// How long it takes to write the next block and sync it.
+    pub(super) fn append(&mut self) -> io::Result<Duration> {
+        let block = [0x5a; BLOCK_BYTES];
+        let begun = Instant::now();
+        self.file.write_all_at(&block, self.next)?;
+        self.file.sync_data()?;
+        self.next += BLOCK_BYTES as u64;
+        Ok(begun.elapsed())
+    }
+}
+
+impl Drop for SyncFile {
+    fn drop(&mut self) {
+        drop(files::remove(&self.path));
+    }
 }

@@ -20,7 +20,7 @@ use tokio_stream::StreamExt;
 use super::{load::Prepared, stats::Times};
 use crate::{
     proto::{SubmitRequest, SubmitResponse, SubmitStreamRequest, submit_stream_response},
-    wire::client::Client,
+    wire::client::{Client, ExchangeClient},
 };
 
 /// One receipt of so many is verified.
@@ -59,12 +59,29 @@ impl Sent {
         self.sample.extend(other.sample);
     }
 
+    /// Takes in one answer and how long it took.
+    pub(super) fn add(&mut self, at: usize, (time, response): (Duration, SubmitResponse)) {
+        self.times.add(time);
+        self.answered(at, response);
+    }
+
     fn answered(&mut self, at: usize, response: SubmitResponse) {
         self.count += 1;
         if at.is_multiple_of(SAMPLE) {
             self.sample.push((at, response));
         }
     }
+}
+
+/// Sends one statement by `Submit`; how long its answer took.
+pub(super) async fn one(
+    service: &mut ExchangeClient,
+    statement: &Prepared,
+) -> anyhow::Result<(Duration, SubmitResponse)> {
+    let request = SubmitRequest { envelope: statement.envelope(), validate_only: false };
+    let asked = Instant::now();
+    let response = service.submit(request).await?;
+    Ok((asked.elapsed(), response.into_inner()))
 }
 
 /// Sends each of `statements` once by `Submit`, `in_flight` at a time.
@@ -107,12 +124,9 @@ async fn send(
                 if at >= most || time.is_some_and(|time| begun.elapsed() >= time) {
                     return anyhow::Ok(sent);
                 }
-                let envelope = statements[at % statements.len()].envelope();
-                let asked = Instant::now();
-                let response = service.submit(SubmitRequest { envelope, validate_only: false });
-                let response = response.await.with_context(|| format!("statement {at}"))?;
-                sent.times.add(asked.elapsed());
-                sent.answered(at % statements.len(), response.into_inner());
+                let at = at % statements.len();
+                let answer = one(&mut service, &statements[at]).await;
+                sent.add(at, answer.with_context(|| format!("statement {at}"))?);
             }
         });
     }
@@ -142,6 +156,20 @@ pub(super) async fn stream(
     }
     all.seconds = begun.elapsed().as_secs_f64();
     ensure!(all.count == statements.len(), "only {} were answered", all.count);
+    Ok(all)
+}
+
+/// Sends all of `statements` by `SubmitStream`, again and again for about this long.
+pub(super) async fn stream_for(
+    clients: &[Client],
+    statements: &Arc<Vec<Prepared>>,
+    time: Duration,
+) -> anyhow::Result<Sent> {
+    let (begun, mut all) = (Instant::now(), Sent::default());
+    while begun.elapsed() < time {
+        all.count += stream(clients, statements).await?.count;
+    }
+    all.seconds = begun.elapsed().as_secs_f64();
     Ok(all)
 }
 

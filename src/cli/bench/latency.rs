@@ -13,14 +13,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use clap::Args;
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_stream::StreamExt;
 
 use super::{
     super::progress::Progress,
-    Pace, baseline, drive,
+    Pace,
+    baseline::SyncFile,
+    drive::{self, Sent},
     ground::Ground,
     load::{Maker, Prepared},
     report::{DELIVERY, ONE, Report},
@@ -40,6 +42,7 @@ const CONNECTIONS: usize = 4;
 
 /// How it is sent
 #[derive(Debug, Clone, Args)]
+#[group(skip)]
 pub(super) struct Latency {
     /// Statements offered a second
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -54,7 +57,7 @@ impl Latency {
     ) -> anyhow::Result<()> {
         let clients = ground.senders(CONNECTIONS).await?;
         let maker = Maker::new(&clients[0], &ground.content)?;
-        one_at_a_time((ground, pace, progress), &clients[..1], &maker, report).await?;
+        one_at_a_time((ground, pace, progress), &clients[0], &maker, report).await?;
         match &ground.recipient {
             Some(recipient) => {
                 progress.say("latency: offering at a steady rate");
@@ -184,41 +187,44 @@ async fn caught_up<E: std::error::Error + Send + Sync + 'static>(
     bail!("the recipient's stream ended")
 }
 
-/// One `Submit` after the other, beside the empty service and the disk.
+/// One `Submit` after the other, each beside a call of the empty service and a sync of the disk:
+/// in turn, so that whatever else the machine does meets all three.
 async fn one_at_a_time(
     (ground, pace, progress): (&Ground, &Pace, &Progress),
-    clients: &[Client],
+    client: &Client,
     maker: &Maker,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let echoes = ground.echoes(1)?;
+    let (mut service, mut echo) = (client.exchange(), ground.echoes(1)?[0].exchange());
     let count = pace.singles();
-    let warm = Arc::new(maker.make(count.div_ceil(4)));
-    drive::unary(clients, &warm, 1).await?;
-    drive::unary(&echoes, &warm, 1).await?;
-    let (mut times, mut echo_times, mut sync_times) =
-        (Times::default(), Times::default(), Times::default());
+    let [mut times, mut echo_times, mut sync_times] = [const { Times::new() }; 3];
     let mut ratio = Rounds::default();
-    for round in 1..=pace.rounds() {
+    for round in 0..=pace.rounds() {
         progress.count("latency: round", round, pace.rounds());
         let statements = Arc::new(maker.make(count));
-        let echo = drive::unary(&echoes, &statements, 1).await?;
-        let folder = ground.folder();
-        let syncs = tokio::task::block_in_place(|| baseline::sync_times(folder, count))?;
-        let sent = drive::unary(clients, &statements, 1).await?;
-        sent.verify(&clients[0], &statements)?;
-        ensure!(sent.count == count, "only {} were answered", sent.count);
-        ratio.0.push(sent.times.median() / (echo.times.median() + syncs.median()));
-        times.extend(sent.times);
-        echo_times.extend(echo.times);
-        sync_times.extend(syncs);
+        let mut file = SyncFile::create(ground.folder(), count)?;
+        let (mut sent, mut echoed, mut synced) = (Sent::default(), Times::new(), Times::new());
+        for (at, statement) in statements.iter().enumerate() {
+            echoed.add(drive::one(&mut echo, statement).await?.0);
+            synced.add(tokio::task::block_in_place(|| file.append())?);
+            sent.add(at, drive::one(&mut service, statement).await?);
+        }
+        sent.verify(client, &statements)?;
+        if round > 0 {
+            // The first was to warm up.
+            ratio.0.push(sent.times.median() / (echoed.median() + synced.median()));
+            times.extend(sent.times);
+            echo_times.extend(echoed);
+            sync_times.extend(synced);
+        }
     }
     report.bar(ONE, ratio.spread(), format!("{count} in each round"));
+    let of = "one_at_a_time";
     for (what, times) in
         [("", &times), ("echo, ", &echo_times), ("fdatasync of 8 KiB, ", &sync_times)]
     {
-        report.figure("one_at_a_time", format!("{what}median"), times.median() * 1e3, "ms");
-        report.figure("one_at_a_time", format!("{what}p99"), times.percentile(0.99) * 1e3, "ms");
+        report.figure(of, format!("{what}median"), times.median() * 1e3, "ms");
+        report.figure(of, format!("{what}p99"), times.percentile(0.99) * 1e3, "ms");
     }
     Ok(())
 }

@@ -147,11 +147,6 @@ pub(super) struct Signed {
 }
 
 impl Signed {
-    /// How many.
-    pub(super) fn len(&self) -> usize {
-        self.parts.len()
-    }
-
     /// Verifies the signature at this place, and the ones after the last again from the first.
     pub(super) fn verify(&self, at: usize) -> anyhow::Result<()> {
         let (statement, signature) = &self.parts[at % self.parts.len()];

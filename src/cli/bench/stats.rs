@@ -9,6 +9,10 @@ use std::time::Duration;
 pub(super) struct Times(Vec<Duration>);
 
 impl Times {
+    pub(super) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
     pub(super) fn add(&mut self, time: Duration) {
         self.0.push(time);
     }

@@ -18,6 +18,7 @@ use super::{
 
 /// How it is sent
 #[derive(Debug, Clone, Args)]
+#[group(skip)]
 pub(super) struct Stream {
     /// Streams at once, each on a connection of its own
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -49,7 +50,7 @@ impl Stream {
             let signed = maker.signed(&statements)?;
             let verified =
                 tokio::task::block_in_place(|| baseline::verify_rate(&signed, pace.time()))?;
-            let echo = drive::stream(&echoes, &statements).await?;
+            let echo = drive::stream_for(&echoes, &statements, pace.time()).await?;
             let before = Before::look(ground)?;
             let sent = drive::stream(&clients, &statements).await?;
             before.compare(ground, sent.count, &mut used)?;

@@ -18,6 +18,7 @@ use super::{
 
 /// How it is sent
 #[derive(Debug, Clone, Args)]
+#[group(skip)]
 pub(super) struct Submit {
     /// Statements under way at once
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4_096))]

@@ -2,6 +2,8 @@
 //!
 //! Knows: nothing.
 
+use anyhow::ensure;
+
 use super::{
     child::{Usage, metric},
     ground::Ground,
@@ -35,6 +37,7 @@ impl Used {
             let usage = server.usage()?;
             report.figure(of, "server, resident afterwards", mebibytes(usage.resident), "MiB");
             report.figure(of, "server, resident at most", mebibytes(usage.resident_most), "MiB");
+            report.figure(of, "server, open descriptors", usage.descriptors as f64, "descriptors");
         }
         Ok(())
     }
@@ -74,6 +77,11 @@ impl Before {
         used.client_cpu.0.push((now.client.cpu - self.client.cpu) / thousands);
         if let Some((before, now)) = self.ledger.zip(now.ledger) {
             let (entries, batches) = (now.0 - before.0, now.1 - before.1);
+            // In a given exchange others may speak too; in our own nobody else does.
+            ensure!(
+                ground.server.is_none() || entries == count as u64,
+                "{count} statements were accepted and the ledger grew by {entries}"
+            );
             used.per_sync.0.push(entries as f64 / batches.max(1) as f64);
         }
         Ok(())

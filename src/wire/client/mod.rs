@@ -89,6 +89,9 @@ impl From<Status> for ClientError {
 /// The audit service of a connected client.
 pub type AuditClient = AuditServiceClient<Channel>;
 
+/// The exchange service of a connected client.
+pub type ExchangeClient = ExchangeServiceClient<Channel>;
+
 /// One system of an agency, connected.
 #[derive(Clone)]
 pub struct Client {
@@ -279,7 +282,7 @@ impl Client {
     }
 
     /// The exchange service, for calls that have no method of their own here.
-    pub fn exchange(&self) -> ExchangeServiceClient<Channel> {
+    pub fn exchange(&self) -> ExchangeClient {
         ExchangeServiceClient::new(self.channel.clone())
             .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
             .max_encoding_message_size(limits::MESSAGE_BYTES_MAX)

@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::ensure;
 use tokio::task::JoinSet;
 
 use super::{
@@ -75,13 +76,16 @@ pub(super) async fn build(exchange: Exchange, wanted: &Wanted) -> anyhow::Result
     let begun_at = SystemClock.now().0;
     let cast = Arc::new(Cast::of(&exchange, &running.broker, wanted)?);
     let envelope_bytes = cast.maker.one(0).bytes() as f64;
+    let before = running.broker.tree().head().growth.size();
     let grown = grow(&cast, wanted).await;
+    let accepted = cast.accepted.load(Ordering::Relaxed);
     let size = running.broker.tree().head().growth.size();
     let times = (begun_at, SystemClock.now().0);
     drop(cast);
     tokio::task::block_in_place(|| running.close());
     let (concerns, window, windows, seconds) = grown?;
-    let entries = wanted.entries;
+    ensure!(size - before == accepted, "{accepted} were accepted, {} appended", size - before);
+    let entries = accepted;
     let resident_most = Usage::own()?.resident_most;
     let rates = Rates { window, windows, seconds, entries, envelope_bytes, resident_most };
     Ok((Built { size, concerns, times }, rates))

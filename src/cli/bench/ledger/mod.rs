@@ -34,6 +34,7 @@ const QUICK_ENTRIES: u64 = 1_500;
 
 /// How large, and of what
 #[derive(Debug, Clone, Args)]
+#[group(skip)]
 pub(super) struct Ledger {
     /// How many entries the ledger is to have
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000_000))]
