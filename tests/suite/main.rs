@@ -11,6 +11,7 @@ mod full;
 mod keys;
 mod kill;
 mod life;
+mod network;
 mod privacy;
 mod process;
 mod readme;
