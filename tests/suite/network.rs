@@ -68,7 +68,7 @@ fn plans(seed: u64, length: Duration) -> BTreeMap<&'static str, Vec<Planned>> {
 /// its `stored` need not know.
 fn all_stored(network: &Network) -> bool {
     let Some(broker) = network.broker() else { return false };
-    let empty = |name: &&str| {
+    let empty = |name: &str| {
         let inbox = format!("{name}/duty").parse().unwrap();
         broker.waiting(&inbox, None).next().is_none()
     };
@@ -79,11 +79,10 @@ fn all_stored(network: &Network) -> bool {
     };
     let done = |agency: &Agency, planned: &Planned| {
         let entry = agency.disk().receipts.get(&planned.reference).map(|receipt| receipt.entry);
-        let everywhere =
-            |entry| planned.to.iter().all(|to| taken(to, &planned.reference, entry));
+        let everywhere = |entry| planned.to.iter().all(|to| taken(to, &planned.reference, entry));
         entry.is_some_and(everywhere)
     };
-    AGENCIES.iter().all(|name| empty(name))
+    AGENCIES.into_iter().all(empty)
         && network.agencies.values().all(|agency| agency.plan.iter().all(|p| done(agency, p)))
 }
 

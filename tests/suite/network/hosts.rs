@@ -296,7 +296,7 @@ impl Network {
             world.start().await;
             let size = world.size().await;
             for (name, agency) in &agencies {
-                let disk = agency.disk();
+                let disk = std::mem::take(&mut *agency.disk());
                 for (reference, receipt) in &disk.receipts {
                     let again = world.agency(name).submit(&disk.said[reference]).await.unwrap();
                     assert!(again.duplicate, "{reference}");
