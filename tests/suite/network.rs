@@ -36,7 +36,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const AGENCIES: [&str; 4] = ["health", "police", "school", "social-work"];
 
 /// How many concerns each agency sends during a storm.
-const EACH: usize = 30;
+const EACH: usize = 60;
 
 /// What is sent during a storm, to one or two others, some of it said again.
 fn plans(seed: u64, length: Duration) -> BTreeMap<&'static str, Vec<Planned>> {
@@ -91,7 +91,7 @@ fn ride_out(seed: u64, tick: Duration, length: Duration, weather: Weather) {
     let begun = std::time::Instant::now();
     let latency_max = weather.calm_latency;
     let plans = plans(seed, length);
-    let mut network = Network::of(Layout { seed, tick, latency_max, plans });
+    let mut network = Network::of(Layout { seed, tick, latency_max, plans, reluctant: true });
     let mut storm = Storm::of(weather);
     storm.rage(&mut network, length);
     network.until(30 * MINUTE, "every accepted concern ends stored", all_stored);

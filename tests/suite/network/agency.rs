@@ -2,7 +2,7 @@
 //! finds its disk again after it went down.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -60,7 +60,9 @@ pub struct Disk {
     pub taken: BTreeMap<(String, String), u64>,
     /// What we know that the exchange knows to be stored.
     pub stored: BTreeMap<(u64, String), Receipt>,
-    /// Each offer: which stream, what, and when.
+    /// What could not be taken when it was first offered.
+    pub put_off: BTreeSet<(u64, String)>,
+    /// Each offer: which stream, what, and when it was accepted.
     pub offers: Vec<Offer>,
     /// Streams opened so far.
     pub streams: u64,
@@ -84,6 +86,8 @@ pub struct Agency {
     pub folder: PathBuf,
     pub time: Arc<Time>,
     pub plan: Vec<Planned>,
+    /// Cannot take every fourth statement when it is first offered.
+    pub reluctant: bool,
     pub disk: Mutex<Disk>,
 }
 
@@ -202,6 +206,9 @@ impl Agency {
             let inbox_number = incoming.inbox_number;
             let accepted_at = Moment(incoming.accepted_at);
             let mut disk = self.disk();
+            if self.reluctant && entry % 4 == 0 && disk.put_off.insert((entry, inbox.clone())) {
+                return Ok(());
+            }
             let key = (reference, inbox.clone());
             disk.offers.push(Offer {
                 stream,

@@ -39,7 +39,8 @@ fn a_recipient_back_after_a_silent_weekend_drains_its_inbox_in_order() {
         ("social-work", Vec::new()),
     ]);
     let tick = SECOND;
-    let mut network = Network::of(Layout { seed: 1, tick, latency_max: SECOND / 10, plans });
+    let mut network =
+        Network::of(Layout { seed: 1, tick, latency_max: SECOND / 10, plans, reluctant: false });
     network.run(MINUTE);
     assert_eq!(network.open_connections(), 3, "they are all there on Friday");
     network.links().crash("social-work");
@@ -79,7 +80,8 @@ fn certificates_end_and_begin_by_the_time_of_the_exchange() {
         ("school", Vec::new()),
     ]);
     let tick = SECOND;
-    let mut network = Network::of(Layout { seed: 2, tick, latency_max: SECOND / 10, plans });
+    let mut network =
+        Network::of(Layout { seed: 2, tick, latency_max: SECOND / 10, plans, reluctant: false });
     let begin = u64::try_from(network.time.now().unix_seconds()).unwrap();
     let (tomorrow, good) = (begin + day.as_secs(), validity(network.time.now()));
     let show = |network: &Network, validity| {

@@ -18,7 +18,7 @@ const NOTICED: Duration =
 fn network(seed: u64, plan: Vec<Planned>) -> Network {
     let plans = BTreeMap::from([("police", plan), ("school", Vec::new())]);
     let (tick, latency_max) = (SECOND / 20, SECOND / 50);
-    let mut network = Network::of(Layout { seed, tick, latency_max, plans });
+    let mut network = Network::of(Layout { seed, tick, latency_max, plans, reluctant: false });
     network.until(MINUTE, "both are there", |network| network.open_connections() == 2);
     network
 }
@@ -61,6 +61,55 @@ fn a_half_open_connection_is_noticed_by_both_sides_within_keep_alive() {
             network.agency("school").disk().streams > streams
         });
         assert_eq!(network.open_connections(), 2, "round {number}");
+    }
+    network.check();
+}
+
+/// I7: what is lost on its way to a recipient, or whose `stored` or its answer is lost on the way
+/// back, is offered again, taken once, and then known by the exchange to be stored.
+#[test]
+fn redelivers_what_a_dead_connection_swallowed_and_it_is_taken_once() {
+    let losses = ["offer", "stored", "answer to stored"];
+    let at = |number: usize| 5 * MINUTE * (number as u32 + 1);
+    let plan = losses.iter().enumerate().map(|(number, lost)| Planned {
+        at: at(number),
+        to: vec!["school/duty".into()],
+        reference: (*lost).to_owned(),
+        again: Again::Nothing,
+    });
+    let mut network = network(5, plan.collect());
+    for (number, lost) in losses.into_iter().enumerate() {
+        network.until(at(number), "its time comes", |network| {
+            network.time.elapsed() >= at(number) - SECOND
+        });
+        let (size, before) = (network.size(), network.agency("school").disk().offers.len());
+        let taken = |network: &Network| network.agency("school").disk().taken.len();
+        match lost {
+            "offer" => {
+                network.links().partition_oneway(EXCHANGE_HOST, "school");
+                network.until(5 * SECOND, "it is accepted", |network| network.size() > size);
+            }
+            "stored" => {
+                network.until(5 * SECOND, "it is accepted", |network| network.size() > size);
+                network.links().partition_oneway("school", EXCHANGE_HOST);
+                network.until(5 * SECOND, "it is taken", |network| taken(network) > number);
+            }
+            _ => {
+                network
+                    .until(5 * SECOND, "stored is an entry", |network| network.size() > size + 1);
+                network.links().partition_oneway(EXCHANGE_HOST, "school");
+            }
+        }
+        network.run(NOTICED);
+        assert_eq!(taken(&network) > number, lost != "offer", "{lost}");
+        network.links().repair("school", EXCHANGE_HOST);
+        network.until(2 * MINUTE, "nothing waits", |network| {
+            let inbox = "school/duty".parse().unwrap();
+            let waiting = network.broker().unwrap().waiting(&inbox, None).count();
+            waiting == 0 && taken(network) > number
+        });
+        let offers = network.agency("school").disk().offers.len() - before;
+        assert_eq!(offers, if lost == "stored" { 2 } else { 1 }, "{lost}: offers that arrived");
     }
     network.check();
 }

@@ -36,6 +36,8 @@ pub struct Layout {
     pub latency_max: Duration,
     /// What each agency will send; each has one inbox, `duty`.
     pub plans: BTreeMap<&'static str, Vec<Planned>>,
+    /// Recipients cannot take everything when it is first offered.
+    pub reluctant: bool,
 }
 
 /// When the exchange goes down without warning.
@@ -110,6 +112,7 @@ impl Network {
                 folder: world.agency(name).folder().path().to_owned(),
                 time: Arc::clone(&time),
                 plan,
+                reluctant: layout.reluctant,
                 disk: Mutex::default(),
             });
             let running = Arc::clone(&agency);
