@@ -12,6 +12,7 @@ mod full;
 mod keys;
 mod kill;
 mod life;
+mod network;
 mod privacy;
 mod process;
 mod readme;
