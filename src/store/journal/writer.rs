@@ -141,6 +141,9 @@ impl Journal {
         check_label(now_label)?;
         let dir = &dir.into();
         let plan = recovery::examine(dir, ledger_id_expected, &evidence)?;
+        // A creation that was interrupted after its rename left a whole journal whose name may not
+        // last; nothing may be acknowledged in it before it does.
+        dir.disk().sync_name(dir.path()).map_err(broken("open", dir.path()))?;
         let mended = mend::carry_out(dir, &plan, now_label)?;
         let last = plan.last_batch.as_ref();
         let root = last.map_or([0; 32], |(_, batch)| batch.trailer.root);
