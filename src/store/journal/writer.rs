@@ -20,6 +20,8 @@ use crate::limits::{
     BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, CHECKPOINT_BYTES_MAX, DETAIL_BYTES_MAX,
     LEAF_AND_FACTS_BYTES_MAX,
 };
+#[cfg(test)]
+use crate::planted::{self, Bug};
 use crate::store::disk::{BoxFile, Dir, DiskFile};
 use crate::store::files::{self, Durable};
 
@@ -200,6 +202,10 @@ impl Journal {
     ) -> Result<Appended, JournalError> {
         self.must_work()?;
         check_batch(records, checkpoint)?;
+        #[cfg(test)]
+        if planted::is(Bug::ReceiptBeforeSync) {
+            drop(self.active.file.sync_data());
+        }
         let trailer = Trailer {
             first: self.size,
             count: records.len() as u32,
@@ -212,11 +218,8 @@ impl Journal {
             self.roll(bytes)?;
         }
         let start = self.active.end;
-        let written = self
-            .active
-            .file
-            .write_all_at(&self.scratch, start)
-            .and_then(|()| self.active.file.sync_data());
+        let written = self.active.file.write_all_at(&self.scratch, start);
+        let written = written.and_then(|()| self.sync_batch());
         if let Err(source) = written {
             self.poisoned = true;
             let path = self.active.path.clone();
@@ -321,6 +324,14 @@ impl Journal {
     #[cfg(test)]
     pub(super) fn lose_spare(&mut self) {
         self.spare.lose();
+    }
+
+    fn sync_batch(&self) -> io::Result<()> {
+        #[cfg(test)]
+        if planted::is(Bug::SyncRemoved) || planted::is(Bug::ReceiptBeforeSync) {
+            return Ok(());
+        }
+        self.active.file.sync_data()
     }
 
     fn must_work(&self) -> Result<(), JournalError> {
