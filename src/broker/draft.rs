@@ -108,6 +108,10 @@ impl<'a> Draft<'a> {
     /// A statement, if its request id is still free and it still fits.
     fn statement(&mut self, permitted: Permitted) -> Verdict {
         let key = self.shared.request_key(permitted.authenticated());
+        #[cfg(test)]
+        if crate::planted::is(crate::planted::Bug::RequestLookUpSkipped) {
+            return self.new_statement(permitted, key);
+        }
         if let Some(at) = self.requests.get(&key).copied() {
             let envelope = permitted.authenticated().envelope();
             let accepted = self.records.get(at).map_or(&[][..], |record| &record.detail);
@@ -119,13 +123,17 @@ impl<'a> Draft<'a> {
             };
         }
         match self.shared.repeat_of(permitted.authenticated(), &key) {
-            Some(Ok(stored)) => return Verdict::Known(stored.entry),
+            Some(Ok(stored)) => Verdict::Known(stored.entry),
             Some(Err(Error::Refused(refusal))) => {
-                return self.refuse(permitted.facts().sender.clone(), *refusal, &key);
+                self.refuse(permitted.facts().sender.clone(), *refusal, &key)
             }
-            Some(Err(error)) => return Verdict::Failed(error),
-            None => {}
+            Some(Err(error)) => Verdict::Failed(error),
+            None => self.new_statement(permitted, key),
         }
+    }
+
+    /// A statement whose request id is free, if it still fits.
+    fn new_statement(&mut self, permitted: Permitted, key: [u8; 32]) -> Verdict {
         if self.low && permitted.facts().r#type() == EntryType::Concern {
             return Verdict::Failed(Error::Busy(limits::DISK_FULL_DELAY));
         }
