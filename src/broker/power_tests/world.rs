@@ -1,6 +1,6 @@
 //! An exchange, and what left its process: receipts and checkpoints. They are the judge.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -135,7 +135,7 @@ impl World {
     }
 
     /// The program ends or the power goes, and the index is as it was, older, or gone.
-    fn end(&mut self, older: &PathBuf) {
+    fn end(&mut self, older: &Path) {
         self.told.steps += self.disk.steps();
         if self.chance.percent(60) {
             self.disk = self.disk.cut();
@@ -296,8 +296,7 @@ impl World {
                 Ok(true)
             }
             // A step of a delivery may come too early or twice. It is said no more.
-            Err(Error::Refused(refusal)) if self.said[at].from == 2 => {
-                let _ = refusal;
+            Err(Error::Refused(_)) if self.said[at].from == 2 => {
                 self.said[at].envelope.clear();
                 Ok(true)
             }

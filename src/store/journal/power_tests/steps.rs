@@ -122,9 +122,8 @@ impl World {
     /// Not part of durability: a failure is not the batch's, and the journal goes on.
     fn publish(&mut self, journal: &mut Journal) -> Judged<After> {
         let Some(last) = self.ledger.last() else { return Ok(After::GoesOn) };
-        match journal.published(last.size(), last.root) {
-            Err(error) => self.excused("publishing", &error)?,
-            Ok(()) => {}
+        if let Err(error) = journal.published(last.size(), last.root) {
+            self.excused("publishing", &error)?;
         }
         Ok(if self.disk.is_out() { After::Ended } else { After::GoesOn })
     }
