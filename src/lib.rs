@@ -33,6 +33,8 @@ pub mod identity;
 pub mod ledger;
 pub mod limits;
 pub mod listener;
+#[cfg(test)]
+mod planted;
 pub mod policy;
 pub mod proto;
 pub mod server;

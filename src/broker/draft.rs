@@ -204,6 +204,10 @@ impl<'a> Draft<'a> {
 
     /// What became of the request id, if an earlier statement took it.
     fn repeated(&self, permitted: &Permitted, key: &[u8; 32]) -> Option<Verdict> {
+        #[cfg(test)]
+        if crate::planted::is(crate::planted::Bug::RequestLookUpSkipped) {
+            return None;
+        }
         let authenticated = permitted.authenticated();
         if let Some(at) = self.requests.get(key).copied() {
             let accepted = self.records.get(at).map_or(&[][..], |record| &record.detail);

@@ -12,6 +12,8 @@ mod admission;
 pub mod ask;
 mod draft;
 pub mod hub;
+#[cfg(test)]
+mod power_tests;
 pub mod projection;
 pub mod receipt;
 pub mod receive;

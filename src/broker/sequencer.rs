@@ -155,6 +155,11 @@ impl Sequencer {
         };
         let mut changes = overlay.into_changes();
         let shared = Arc::clone(&self.shared);
+        #[cfg(test)]
+        if crate::planted::is(crate::planted::Bug::CheckpointBeforeDurable) {
+            let (growth, checkpoint) = (sealed.growth.clone(), sealed.checkpoint.clone());
+            shared.tree.moving().publish(Arc::new(Head { growth, checkpoint, time }));
+        }
         let mut moving = None;
         let outcome = self.store.commit(&batch, |entries, trailer| {
             moving = Some(shared.tree.moving());

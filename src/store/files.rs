@@ -136,6 +136,11 @@ pub trait Durable: Disk {
         self.sync_dir(&parent(to))
     }
 
+    /// Makes durable that this file or folder bears its name.
+    fn sync_name(&self, path: &Path) -> io::Result<()> {
+        self.sync_dir(&parent(path))
+    }
+
     /// Removes a file and makes its absence durable. A file that is not there is no error, and the
     /// folder is synced all the same.
     fn remove_durably(&self, path: &Path) -> io::Result<()> {

@@ -14,6 +14,8 @@ pub mod files;
 pub mod index;
 pub mod journal;
 pub mod lock;
+#[cfg(test)]
+pub(crate) mod simulated;
 
 pub use index::{Changes, Index, IndexError, Overlay, View, Watermark};
 pub use journal::{Journal, JournalError, JournalReader, Location, Record, Spare};

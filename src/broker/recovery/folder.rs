@@ -26,7 +26,13 @@ use crate::{
     crypto::{keyfile, sign::SigningKey, tag::ExchangeSecret},
     domain::ids::ExchangeName,
     ledger::note::Vkey,
-    store::{Index, Journal, Store, files, journal::Evidence, lock::DataLock},
+    store::{
+        Index, Journal, JournalError, Store,
+        disk::Dir,
+        files,
+        journal::{Evidence, Options, Recovery},
+        lock::DataLock,
+    },
 };
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -40,32 +46,56 @@ struct Settings {
 
 /// The parts of a data folder.
 #[derive(Debug, Clone)]
-pub struct DataFolder(PathBuf);
+pub struct DataFolder {
+    dir: Dir,
+    options: Options,
+}
 
 impl DataFolder {
     /// The folder at this path.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
+        Self { dir: Dir::from(&path.into()), options: Options::default() }
+    }
+
+    /// The same, its journal in this folder of another disk.
+    #[cfg(test)]
+    pub(crate) fn with_journal_on(dir: Dir, options: Options) -> Self {
+        Self { dir, options }
     }
 
     /// The folder itself.
     pub fn path(&self) -> &Path {
-        &self.0
+        self.dir.path()
     }
 
     /// The journal's folder.
     pub fn journal(&self) -> PathBuf {
-        self.0.join("journal")
+        self.dir.join("journal")
+    }
+
+    /// The same, with the disk it is on.
+    pub(crate) fn journal_dir(&self) -> Dir {
+        self.dir.beside(self.journal())
+    }
+
+    /// Opens the journal: [`Journal::open`].
+    pub(super) fn open_journal(
+        &self,
+        ledger: [u8; 16],
+        evidence: Evidence,
+        label: &str,
+    ) -> Result<(Journal, Recovery), JournalError> {
+        Journal::open_with(self.journal_dir(), Some(ledger), evidence, label, self.options)
     }
 
     /// The index's folder.
     pub fn index(&self) -> PathBuf {
-        self.0.join("index")
+        self.dir.join("index")
     }
 
     /// The exchange's own keys.
     pub fn keys(&self) -> PathBuf {
-        self.0.join("keys")
+        self.dir.join("keys")
     }
 
     /// The exchange that lives here.
@@ -78,7 +108,7 @@ impl DataFolder {
     }
 
     fn settings(&self) -> PathBuf {
-        self.0.join("exchange.toml")
+        self.dir.join("exchange.toml")
     }
 
     /// Makes a new exchange: its keys and an empty ledger.
@@ -88,9 +118,9 @@ impl DataFolder {
     /// source says.
     pub fn create(&self, exchange: &ExchangeName) -> Result<(), OpenError> {
         if self.settings().exists() {
-            return Err(OpenError::Exists(self.0.clone()));
+            return Err(OpenError::Exists(self.path().to_owned()));
         }
-        for folder in [&self.0, &self.keys(), &self.journal()] {
+        for folder in [self.path(), &self.keys(), &self.journal()] {
             if !folder.exists() {
                 fs::create_dir_all(folder.parent().unwrap_or(folder))?;
                 files::create_dir(folder)?;
@@ -101,7 +131,7 @@ impl DataFolder {
         keyfile::write_signing_key(&self.keys().join("ledger.key"), &SigningKey::generate()?)?;
         let secret = ExchangeSecret::generate()?;
         keyfile::write_exchange_secret(&self.keys().join("exchange.secret"), &secret)?;
-        Journal::create(&self.journal(), ledger)?;
+        Journal::create_with(self.journal_dir(), ledger, self.options)?;
         let settings = Settings { exchange: exchange.to_string(), ledger: hex(&ledger) };
         // Last, so that a half-made folder is no exchange.
         let text = toml::to_string(&settings).map_err(|error| self.unreadable(error))?;
@@ -112,7 +142,7 @@ impl DataFolder {
         let text = match fs::read_to_string(self.settings()) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(OpenError::NoExchange(self.0.clone()));
+                return Err(OpenError::NoExchange(self.path().to_owned()));
             }
             Err(error) => return Err(self.unreadable(error)),
         };
@@ -143,15 +173,14 @@ impl DataFolder {
     /// As [`open`].
     pub fn reindex(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Reindexed, OpenError> {
         let (_, ledger) = self.read_settings()?;
-        let _lock = DataLock::acquire(&self.0)?;
+        let _lock = DataLock::acquire(self.path())?;
         let old = self.index().exists().then(|| Index::open(&self.index()).ok()).flatten();
         let old_hash = old.as_ref().map(Index::content_hash);
         let mark = old.as_ref().and_then(Index::watermark).filter(|mark| mark.ledger == ledger);
         drop(old);
         let evidence =
             Evidence { index_watermark: mark.map(|mark| mark.size), ..Evidence::default() };
-        let (journal, recovery) =
-            Journal::open(&self.journal(), Some(ledger), evidence, "reindex")?;
+        let (journal, recovery) = self.open_journal(ledger, evidence, "reindex")?;
         Index::set_aside(&self.index())?;
         let index = Index::open(&self.index())?;
         let reader = journal.reader();

@@ -45,7 +45,7 @@ use crate::{
     limits,
     proto::{self, EntryType, Facts},
     store::{
-        Index, IndexError, Journal, JournalError, JournalReader, Store, Watermark,
+        Index, IndexError, JournalError, JournalReader, Store, Watermark,
         journal::{Detail, Evidence, Recovery, Trailer},
         lock::{DataLock, LockError},
     },
@@ -158,7 +158,7 @@ pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Running, OpenE
     let evidence =
         Evidence { index_watermark: watermark.as_ref().map(|mark| mark.size), witnessed: None };
     let label = format!("{}", clock.now().0);
-    let (journal, recovery) = Journal::open(&folder.journal(), Some(ledger), evidence, &label)?;
+    let (journal, recovery) = folder.open_journal(ledger, evidence, &label)?;
     if let Some(doubtful) = recovery.doubtful.first() {
         // Nothing erases a detail yet, so one that is not whole is damage.
         let (segment, offset) = (doubtful.location.segment, doubtful.location.offset);
@@ -204,8 +204,13 @@ pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Running, OpenE
     let (jobs, queue) = mpsc::channel(limits::COMMIT_QUEUE_MAX);
     let store = Store::new(journal, index);
     let sequencer = Sequencer { shared: Arc::clone(&shared), store, key, ledger };
-    let committer =
-        thread::Builder::new().name("committer".into()).spawn(move || sequencer.run(queue))?;
+    #[cfg(test)]
+    let planted = crate::planted::here();
+    let committer = thread::Builder::new().name("committer".into()).spawn(move || {
+        #[cfg(test)]
+        let _planted = crate::planted::plant(planted);
+        sequencer.run(queue);
+    })?;
     let broker = Broker { shared, jobs };
     Ok(Running { broker, recovery, committer, _lock: lock })
 }

@@ -191,7 +191,7 @@ impl EntryHead {
 
     /// Verifies the kept part (its first `kept_bytes`).
     pub(super) fn verify(&self, kept: &[u8]) -> Result<(), Fault> {
-        if head_crc(kept) == self.head_crc { Ok(()) } else { Err(Fault::Head) }
+        if matches(head_crc(kept), self.head_crc) { Ok(()) } else { Err(Fault::Head) }
     }
 
     /// Judges the erasable part of a whole frame.
@@ -288,7 +288,7 @@ impl TrailerFrame {
         if frame.len() != TrailerFrame::frame_bytes(head)? {
             return Err(Fault::OutOfBounds);
         }
-        if trailer_crc(frame) != u32::from_le_bytes(part(head, TRAILER_CRC_AT)) {
+        if !matches(trailer_crc(frame), u32::from_le_bytes(part(head, TRAILER_CRC_AT))) {
             return Err(Fault::Trailer);
         }
         let trailer = Trailer {
@@ -341,6 +341,15 @@ pub(super) fn encode_trailer(
 pub(super) fn batch_crc(kept_crc: u32, trailer_frame: &[u8]) -> u32 {
     let crc = crc32c::crc32c_append(kept_crc, &trailer_frame[..BATCH_CRC_AT]);
     crc32c::crc32c_append(crc, &trailer_frame[TRAILER_HEAD_BYTES..])
+}
+
+/// Whether a checksum is the one that was written.
+pub(super) fn matches(found: u32, written: u32) -> bool {
+    #[cfg(test)]
+    if crate::planted::is(crate::planted::Bug::CrcIgnored) {
+        return true;
+    }
+    found == written
 }
 
 fn trailer_crc(frame: &[u8]) -> u32 {

@@ -38,6 +38,8 @@ mod frame_tests;
 #[cfg(test)]
 mod fsck_tests;
 #[cfg(test)]
+pub(crate) mod power_tests;
+#[cfg(test)]
 mod recovery_tests;
 #[cfg(test)]
 mod testbed;

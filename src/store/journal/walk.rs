@@ -12,7 +12,7 @@ use super::Location;
 use super::error::{Damage, Fault, JournalError, broken};
 use super::frame::{
     DetailState, ENTRY_HEAD_BYTES, EntryHead, KIND_BYTES, KIND_PREFIX, Kind, TRAILER_HEAD_BYTES,
-    Trailer, TrailerFrame, batch_crc,
+    Trailer, TrailerFrame, batch_crc, matches,
 };
 use super::segment::{HEADER_BYTES, Segment};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX};
@@ -252,7 +252,7 @@ impl Walker {
         if !end_fits || (!begin_fits && !self.resumed) {
             return Err(Fault::BatchShape.into());
         }
-        if !self.resumed && crc != frame.batch_crc {
+        if !self.resumed && !matches(crc, frame.batch_crc) {
             return Err(Fault::Batch.into());
         }
         self.resumed = false;

@@ -20,6 +20,8 @@ use crate::limits::{
     BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, CHECKPOINT_BYTES_MAX, DETAIL_BYTES_MAX,
     LEAF_AND_FACTS_BYTES_MAX,
 };
+#[cfg(test)]
+use crate::planted::{self, Bug};
 use crate::store::disk::{BoxFile, Dir, DiskFile};
 use crate::store::files::{self, Durable};
 
@@ -141,6 +143,9 @@ impl Journal {
         check_label(now_label)?;
         let dir = &dir.into();
         let plan = recovery::examine(dir, ledger_id_expected, &evidence)?;
+        // A creation that was interrupted after its rename left a whole journal whose name may not
+        // last; nothing may be acknowledged in it before it does.
+        dir.disk().sync_name(dir.path()).map_err(broken("open", dir.path()))?;
         let mended = mend::carry_out(dir, &plan, now_label)?;
         let last = plan.last_batch.as_ref();
         let root = last.map_or([0; 32], |(_, batch)| batch.trailer.root);
@@ -197,6 +202,10 @@ impl Journal {
     ) -> Result<Appended, JournalError> {
         self.must_work()?;
         check_batch(records, checkpoint)?;
+        #[cfg(test)]
+        if planted::is(Bug::ReceiptBeforeSync) {
+            drop(self.active.file.sync_data());
+        }
         let trailer = Trailer {
             first: self.size,
             count: records.len() as u32,
@@ -209,11 +218,8 @@ impl Journal {
             self.roll(bytes)?;
         }
         let start = self.active.end;
-        let written = self
-            .active
-            .file
-            .write_all_at(&self.scratch, start)
-            .and_then(|()| self.active.file.sync_data());
+        let written = self.active.file.write_all_at(&self.scratch, start);
+        let written = written.and_then(|()| self.sync_batch());
         if let Err(source) = written {
             self.poisoned = true;
             let path = self.active.path.clone();
@@ -318,6 +324,14 @@ impl Journal {
     #[cfg(test)]
     pub(super) fn lose_spare(&mut self) {
         self.spare.lose();
+    }
+
+    fn sync_batch(&self) -> io::Result<()> {
+        #[cfg(test)]
+        if planted::is(Bug::SyncRemoved) || planted::is(Bug::ReceiptBeforeSync) {
+            return Ok(());
+        }
+        self.active.file.sync_data()
     }
 
     fn must_work(&self) -> Result<(), JournalError> {

@@ -163,7 +163,7 @@ impl Network {
     fn commit(&mut self) {
         self.time.open();
         let begun = Instant::now();
-        while self.broker().is_some_and(|broker| broker.queued_kibibytes() > 0) {
+        while self.broker().is_some_and(|broker| broker.under_way() > 0) {
             assert!(begun.elapsed() < PATIENCE, "the committer does not come to an end");
             thread::yield_now();
         }
@@ -205,7 +205,7 @@ impl Network {
         let end = self.time.elapsed() + longest;
         loop {
             self.step_without_commit();
-            if self.broker().is_some_and(|broker| broker.queued_kibibytes() > 0) {
+            if self.broker().is_some_and(|broker| broker.under_way() > 0) {
                 return self.lose_power(when);
             }
             self.commit();
