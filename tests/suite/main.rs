@@ -3,6 +3,7 @@
 //! After every test [`support::World::check`] verifies the whole world again: every
 //! proof, the index rebuilt = the index live, deliveries = closed + open.
 
+mod attack;
 mod connections;
 mod demo;
 mod disk;
@@ -11,6 +12,7 @@ mod full;
 mod keys;
 mod kill;
 mod life;
+mod overload;
 mod privacy;
 mod process;
 mod readme;
