@@ -15,7 +15,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["identity/", "listener", "wire/client/mod.rs", "server/founding.rs"]),
     ("ed25519_dalek", &["crypto/"]),
     ("hpke", &["crypto/"]),
-    ("rustix", &["store/files.rs"]),
+    ("rustix", &["store/files.rs", "listener/descriptors.rs"]),
     ("sled", &["store/index.rs"]),
     ("hyper", &["console/", "listener"]),
     ("clap", &["cli/", "main.rs"]),

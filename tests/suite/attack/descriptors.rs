@@ -1,6 +1,8 @@
 //! Too few descriptors: more connections than there are.
 
 use std::{
+    ffi::OsStr,
+    fs,
     net::SocketAddr,
     process::Command,
     time::{Duration, Instant},
@@ -11,7 +13,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Attacked, Before, LOAD};
+use super::{Attacked, Before};
 use crate::{
     process::{PATIENCE, Process},
     support::{
@@ -21,6 +23,8 @@ use crate::{
     },
 };
 
+/// What a server has, and a crowd wants.
+const DESCRIPTORS: usize = 200;
 /// How long it is watched for spinning, and how much of a processor it may use meanwhile.
 const WATCHED: Duration = Duration::from_secs(2);
 const PROCESSOR_TIME_MAX: Duration = Duration::from_millis(500);
@@ -53,7 +57,8 @@ async fn goes_on_with_those_it_has_when_descriptors_run_out() {
     let police = world.agency("police").clone();
     let said = |number| envelope(&police, &sized(&["school/duty"], &format!("N-{number}"), 100));
     let mut told = Told::default();
-    told.accepted.push((said(0), submit(&police, &said(0)).await.unwrap()));
+    let first = said(0);
+    told.accepted.push((first.clone(), submit(&police, &first).await.unwrap()));
 
     let few = process.descriptors() + 10;
     let limit = [format!("--pid={}", process.id()), format!("--nofile={few}:{few}")];
@@ -78,7 +83,7 @@ async fn goes_on_with_those_it_has_when_descriptors_run_out() {
 
     let newcomer = line(&police);
     let bound = Instant::now() + PATIENCE;
-    while let Err(status) = submit(&newcomer, &said(0)).await {
+    while let Err(status) = submit(&newcomer, &first).await {
         assert!(Instant::now() < bound, "newcomers are let in again: {status:?}");
         sleep(Duration::from_millis(50)).await;
     }
@@ -94,22 +99,34 @@ async fn goes_on_with_those_it_has_when_descriptors_run_out() {
 /// there are descriptors it goes on into the next segment all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_leave_the_ledger_its_descriptors() {
-    let mut attacked = Attacked::new().await;
+    let attacked = Attacked::new().await;
     attacked.lay(Before::NearlyFull);
-    let to = address(&attacked.world);
-    let crowd = tokio::spawn(async move {
-        // From before it listens to after it has stopped.
-        let mut crowd = Vec::new();
-        loop {
-            crowd.extend(silent(to, 2, 10).await);
-            crowd.truncate(400);
-            sleep(Duration::from_millis(20)).await;
-        }
-    });
-    let wrapper = ["prlimit".to_owned(), "--nofile=200:200".to_owned()];
-    let ended = attacked.round(&wrapper, LOAD).await;
-    crowd.abort();
-    assert!(ended.status.success(), "{}: {}", ended.status, ended.said);
-    assert!(ended.told.not.is_empty(), "{:?}", ended.told.not);
-    attacked.settles(ended.told).await;
+    let world = &attacked.world;
+    let wrapper = ["prlimit".to_owned(), format!("--nofile={DESCRIPTORS}:{DESCRIPTORS}")];
+    let mut process = Process::serve_under(world, &wrapper).await;
+    let police = world.agency("police");
+    let said = |number| envelope(police, &sized(&["school/duty"], &format!("M-{number}"), 4_000));
+    let mut told = Told::default();
+    let first = said(0);
+    let receipt = submit(police, &first).await.unwrap();
+    told.accepted.push((first, receipt));
+    let crowd = silent(address(world), 2, DESCRIPTORS / 2).await;
+    let bound = Instant::now() + PATIENCE;
+    while process.descriptors() < DESCRIPTORS / 3 {
+        assert!(Instant::now() < bound, "the crowd is let in");
+        sleep(Duration::from_millis(1)).await;
+    }
+    for number in 1..10 {
+        let envelope = said(number);
+        let receipt = submit(police, &envelope).await.expect("the ledger goes on");
+        told.accepted.push((envelope, receipt));
+    }
+    drop(crowd);
+    assert!(process.runs(), "{}", process.traces());
+    process.stop();
+    let segments = fs::read_dir(attacked.data().join("journal")).unwrap();
+    let named = |name: &OsStr| name.as_encoded_bytes().ends_with(b".seg");
+    let segments = segments.filter(|entry| named(&entry.as_ref().unwrap().file_name())).count();
+    assert_eq!(segments, 2, "it went on into the next segment");
+    attacked.settles(told).await;
 }

@@ -32,7 +32,8 @@ pub struct Forgetful {
 
 impl Forgetful {
     pub fn mounted() -> Self {
-        let tree = Tree { nodes: HashMap::from([(ROOT, Node::Folder(Folder::default()))]), next: 2 };
+        let tree =
+            Tree { nodes: HashMap::from([(ROOT, Node::Folder(Folder::default()))]), next: 2 };
         let (folder, tree) = (tempfile::tempdir().unwrap(), Arc::new(Mutex::new(tree)));
         let mut disk = Self { folder, tree: Shared(tree), session: None };
         disk.mount();

@@ -20,7 +20,7 @@ use crate::support::{
 };
 
 /// How long it lasts; `CAIRN_FLOOD_SECONDS` says otherwise.
-const SECONDS: u64 = 10;
+const SECONDS: u64 = 6;
 const CONNECTIONS: usize = 12;
 /// On each connection: all together beyond what one agency may have under way.
 const IN_FLIGHT: usize = 96;
@@ -113,7 +113,8 @@ async fn one(world: &World, number: u64) -> (Duration, Duration) {
     let begun = Instant::now();
     let entry = insist(social, &envelope).await;
     let sent = begun.elapsed();
-    let about = cairn::wire::client::compose::About { entry, inbox: "school/duty".parse().unwrap() };
+    let about =
+        cairn::wire::client::compose::About { entry, inbox: "school/duty".parse().unwrap() };
     let acknowledge = |act, id: [u8; 16]| school.compose(|composer| composer.step(&about, id, act));
     let mut id = [0; 16];
     getrandom::fill(&mut id).unwrap();
@@ -135,7 +136,8 @@ fn p99(times: &mut [Duration]) -> Duration {
 /// was accepted; after it all is as before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_from_one_agency_leaves_the_others_their_share() {
-    let seconds = std::env::var("CAIRN_FLOOD_SECONDS").map_or(SECONDS, |text| text.parse().unwrap());
+    let seconds =
+        std::env::var("CAIRN_FLOOD_SECONDS").map_or(SECONDS, |text| text.parse().unwrap());
     let (mut world, mut process) = with_program().await;
     one(&world, 0).await;
     let before = process.resident_kibibytes();
