@@ -69,6 +69,34 @@ pub const DISK_FULL_DELAY: Duration = Duration::from_secs(30);
 /// A journal segment, in bytes, unless configured otherwise.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 
+// --- the index ---
+
+/// Changes of the index in memory before they are written, in bytes; as much again may be on its
+/// way to the disk. After a crash this is what is folded again.
+pub const INDEX_RECENT_BYTES: usize = 16 * 1024 * 1024;
+/// A block of the index before its last key is added, in bytes. sled reads and keeps up to
+/// sixteen together, so a larger one costs more than it saves.
+pub const INDEX_BLOCK_BYTES: usize = 4 * 1024;
+/// A key of the index, in bytes.
+pub const INDEX_KEY_BYTES_MAX: usize = 1_024;
+/// Runs of one size that are merged into one.
+pub const INDEX_RUNS_MERGED: usize = 4;
+/// With so many runs the next full layer waits for a merge.
+pub const INDEX_RUNS_MAX: usize = 48;
+/// Pages of the index kept in memory, in bytes.
+pub const INDEX_CACHE_BYTES: u64 = 32 * 1024 * 1024;
+/// Keys that a walk through the index takes at once.
+pub const INDEX_WALK_MAX: usize = 256;
+/// Keys that it looks at for that, those that are removed included.
+pub const INDEX_WALK_KEYS_MAX: usize = 4_096;
+/// Of the newest runs so much is verified whenever the index is opened, in bytes.
+pub const INDEX_CHECKED_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What a rebuild reads ahead of what it folds: chunks, and entries and trailers in each.
+pub const READ_AHEAD_CHUNKS: usize = 8;
+/// See [`READ_AHEAD_CHUNKS`].
+pub const READ_AHEAD_ENTRIES: usize = 512;
+
 // --- waiting and watching ---
 
 /// A TLS handshake.
@@ -88,6 +116,8 @@ pub const KIBIBYTES_PER_AGENCY_MAX: usize = 16 * 1_024;
 pub const STATEMENTS_OF_ITS_OWN: usize = 16;
 /// An agency that holds no more than this, in KiB, may have one of them.
 pub const KIBIBYTES_OF_ITS_OWN: usize = 1_024;
+/// How often the committer lets others run, to gather a batch, before it commits what it has.
+pub const GATHER_YIELDS_MAX: usize = 64;
 /// Work waiting for the committer.
 pub const COMMIT_QUEUE_MAX: usize = 2 * STATEMENTS_MAX;
 /// A call that has not begun to answer by then is given up, whatever its caller asked;

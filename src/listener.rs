@@ -1,6 +1,6 @@
 //! The door of the gRPC port: accepts, bounds, identifies and, when it must, cuts connections.
 //!
-//! Takes a bound socket, the trust in force and an HTTP service; each request reaches the service
+//! Takes a bound socket, or another [`Acceptor`], the trust in force and an HTTP service; each request reaches the service
 //! with its `Arc<Peer>` in the extensions, and only while the peer's certificate holds.
 //! Holds: I2, I10, I12. Knows: identity, clock, limits.
 
@@ -17,6 +17,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use rustls::NamedGroup;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
@@ -91,7 +92,7 @@ impl Counters {
         ]
     }
 
-    fn count_group(&self, stream: &TlsStream<TcpStream>) {
+    fn count_group<T>(&self, stream: &TlsStream<T>) {
         let group = stream.get_ref().1.negotiated_key_exchange_group();
         match group.map(|group| group.name()) {
             Some(NamedGroup::X25519MLKEM768) => &self.group_x25519mlkem768,
@@ -99,6 +100,38 @@ impl Counters {
             _ => &self.group_other,
         }
         .fetch_add(1, Relaxed);
+    }
+}
+
+/// Where connections come from: a TCP socket, or what stands for one in a simulated network.
+pub trait Acceptor: Send + Sync + 'static {
+    /// One connection.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// The next connection, and where it comes from. Small writes on it must not be kept back.
+    ///
+    /// # Errors
+    /// What the system says; it is then asked again.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+}
+
+impl Acceptor for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, address) = Self::accept(self).await?;
+        stream.set_nodelay(true)?;
+        Ok((stream, address))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Self::local_addr(self)
     }
 }
 
@@ -120,8 +153,9 @@ impl Listener {
     ///
     /// Then it accepts no more, tells every peer to go (GOAWAY), lets open requests finish for
     /// `drain_time_max`, cuts what is left, and returns. Dropped, it cuts everything at once.
-    pub async fn serve<S, B>(self, socket: TcpListener, service: S, shutdown: CancellationToken)
+    pub async fn serve<A, S, B>(self, socket: A, service: S, shutdown: CancellationToken)
     where
+        A: Acceptor,
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send,
@@ -162,10 +196,10 @@ impl Listener {
 }
 
 /// The next connection; none once `shutdown` is cancelled.
-async fn next(
-    socket: &TcpListener,
+async fn next<A: Acceptor>(
+    socket: &A,
     shutdown: &CancellationToken,
-) -> Option<(TcpStream, SocketAddr)> {
+) -> Option<(A::Stream, SocketAddr)> {
     loop {
         let error = match shutdown.run_until_cancelled(socket.accept()).await? {
             Ok(accepted) => return Some(accepted),

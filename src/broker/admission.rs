@@ -79,6 +79,11 @@ impl Admission {
         Ok(Admitted { admission: Arc::clone(self), agency: agency.clone(), kibibytes, of_its_own })
     }
 
+    /// How many are under way.
+    pub(super) fn under_way(&self) -> usize {
+        self.statements.load(Ordering::Relaxed)
+    }
+
     /// The same, waiting for a place: for streams, whose senders are held back by not being read.
     pub(super) async fn wait(self: &Arc<Self>, agency: &AgencyId, bytes: usize) -> Admitted {
         loop {

@@ -175,14 +175,7 @@ impl Broker {
                     .range(records::agency_key(agency, from), records::agency_key(agency, u64::MAX))
                     .filter_map(|(key, _)| records::entry_of(&key)),
             ),
-            (Some(concern), None) => Box::new(
-                index
-                    .range(
-                        records::thread_key(*concern, from),
-                        records::thread_key(*concern, u64::MAX),
-                    )
-                    .filter_map(|(key, _)| records::entry_of(&key)),
-            ),
+            (Some(concern), None) => Box::new(self.members(*concern, from)),
             (None, None) => Box::new(from..size),
         };
         let ended = |entry: &u64| {
@@ -222,12 +215,21 @@ impl Broker {
         records::deliveries(&self.shared.index, concern)
     }
 
+    /// The numbers of a thread's entries from `from` on: the one that began it, then the rest.
+    fn members(&self, thread: u64, from: u64) -> impl Iterator<Item = u64> + use<> {
+        let index = &self.shared.index;
+        let began = records::meta(index, thread).is_some_and(|meta| meta.thread == thread);
+        let first = (began && from <= thread).then_some(thread);
+        let rest = index
+            .range(records::thread_key(thread, from), records::thread_key(thread, u64::MAX))
+            .filter_map(|(key, _)| records::entry_of(&key));
+        first.into_iter().chain(rest)
+    }
+
     /// The entries of a thread, oldest first.
     pub fn thread(&self, thread: u64) -> Vec<proto::ThreadEntry> {
         let index = &self.shared.index;
-        index
-            .range(records::thread_key(thread, 0), records::thread_key(thread, u64::MAX))
-            .filter_map(|(key, _)| records::entry_of(&key))
+        self.members(thread, 0)
             .take(limits::THREAD_ENTRIES_MAX)
             .filter_map(|entry| {
                 let meta = records::meta(index, entry)?;
@@ -259,7 +261,8 @@ impl Broker {
         self.shared.index.range(from, vec![b'o' + 1]).filter_map(move |(key, _)| {
             let mut delivery = key.clone();
             *delivery.first_mut()? = b'd';
-            records::unpack(&index, &delivery).map(|record| (key, record))
+            let record = DeliveryRecord::unpack(&delivery, &index.value(&delivery)?)?;
+            Some((key, record))
         })
     }
 

@@ -80,6 +80,7 @@ pub struct Shared {
     directory: ArcSwap<Directory>,
     tree: Tree,
     recent: Recent,
+    admission: Arc<Admission>,
     hub: Hub,
     clock: Arc<dyn Clock>,
     stopped: AtomicBool,
@@ -118,7 +119,6 @@ pub struct Counts {
 pub struct Broker {
     shared: Arc<Shared>,
     jobs: mpsc::Sender<Job>,
-    admission: Arc<Admission>,
 }
 
 impl Broker {
@@ -160,6 +160,12 @@ impl Broker {
     /// Whether the disk is so full that concerns are put off.
     pub fn is_low(&self) -> bool {
         self.shared.low.load(Ordering::Relaxed)
+    }
+
+    /// How many statements are being judged, queued or committed; 0 when everything taken so
+    /// far has been answered.
+    pub fn under_way(&self) -> usize {
+        self.shared.admission.under_way()
     }
 
     /// Whether it can still take statements.

@@ -90,7 +90,9 @@ pub fn apply(
         delivery: effect.feedback_for,
     };
     overlay.put(records::entry_key(entry), pack(&meta));
-    overlay.put(records::thread_key(thread, entry), Vec::new());
+    if thread != entry {
+        overlay.put(records::thread_key(thread, entry), Vec::new());
+    }
     for delivery in effect.moves {
         record_move(overlay, delivery);
     }
@@ -170,7 +172,7 @@ fn record_move(overlay: &mut Overlay<'_>, Move { before, after }: Move) {
     } else {
         overlay.remove(records::open_key(concern, &addressed));
     }
-    overlay.put(records::delivery_key(concern, &addressed), pack(&after));
+    overlay.put(records::delivery_key(concern, &addressed), after.pack());
 }
 
 /// The name of the count of open deliveries that an inbox has.

@@ -132,7 +132,7 @@ impl Shared {
     }
 
     fn place(&self, entry: u64) -> Result<records::Place, Error> {
-        records::unpack(&self.index, &records::place_key(entry))
+        records::place(&self.index, entry)
             .ok_or_else(|| broken(format!("entry {entry} has no place in the index")))
     }
 

@@ -5,20 +5,19 @@
 //! | `a` agency 0 entry | nothing: the agency said it or was addressed |
 //! | `c` name | a count |
 //! | `d` concern addressed-inbox | [`DeliveryRecord`] |
-//! | `e` entry | [`EntryMeta`] |
+//! | `e` entry | [`EntryMeta`], then [`Place`]: where the journal has it |
 //! | `f` digest | nothing: a refusal of this kind is recorded |
 //! | `g` entry | nothing: a directory change |
-//! | `h` thread entry | nothing: belongs to the thread |
-//! | `l` entry | [`Place`]: where the journal has it |
+//! | `h` thread entry | nothing: belongs to the thread that another entry began |
 //! | `n` inbox | the inbox's newest gapless number |
 //! | `o` concern addressed-inbox | nothing: the delivery is open |
 //! | `q` inbox 0 entry | nothing: waits to be stored there |
-//! | `r` request key | the entry that took it |
+//! | `r` half a request key | the entry that took it; its facts have the other half |
 //! | `s` agency | the sender's newest gapless number |
 //! | `t` level tile | a full tile of hashes |
-//! | `w` | the watermark |
 //!
-//! Numbers in keys are big-endian, so that keys sort as numbers do.
+//! Numbers in keys are big-endian, so that keys sort as numbers do. What a key says its value
+//! does not say again.
 //!
 //! Holds: I5. Knows: domain, proto, store.
 
@@ -29,6 +28,10 @@ use crate::{
     proto,
     store::{Location, View},
 };
+
+/// Of the 32 bytes of a request key so many are in the index: enough that no two are alike. If
+/// they were, the second would be refused as a conflict and nothing lost.
+const REQUEST_KEY_BYTES: usize = 16;
 
 /// What the fold keeps of each entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,39 +50,47 @@ pub struct EntryMeta {
     pub delivery: Option<(u64, InboxId)>,
 }
 
-/// Where the journal has an entry and the trailer of its batch.
+/// Where the journal has an entry and the trailer of its batch, which are in one segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
-    /// Segment, offset, length of the entry.
-    pub entry: (u64, u64, u32),
-    /// Segment, offset, length of its batch's trailer.
-    pub trailer: (u64, u64, u32),
+    segment: u64,
+    /// Offset and length of the entry.
+    entry: (u64, u32),
+    /// How far behind the entry's the trailer's offset is, and its length.
+    trailer: (u64, u32),
 }
 
 impl Place {
     /// From the journal's locations.
     pub fn new(entry: Location, trailer: Location) -> Self {
-        let parts = |at: Location| (at.segment, at.offset, at.length);
-        Self { entry: parts(entry), trailer: parts(trailer) }
+        Self {
+            segment: entry.segment,
+            entry: (entry.offset, entry.length),
+            trailer: (trailer.offset.saturating_sub(entry.offset), trailer.length),
+        }
     }
 
     /// Where the entry is.
     pub fn entry(&self) -> Location {
-        location(self.entry)
+        let (offset, length) = self.entry;
+        Location { segment: self.segment, offset, length }
     }
 
     /// Where its batch's trailer is.
     pub fn trailer(&self) -> Location {
-        location(self.trailer)
+        let (behind, length) = self.trailer;
+        let offset = self.entry.0.saturating_add(behind);
+        Location { segment: self.segment, offset, length }
+    }
+
+    /// Adds it to the value under [`entry_key`], which begins with the entry's meta.
+    pub fn follow(&self, value: &mut Vec<u8>) {
+        value.extend_from_slice(&pack(self));
     }
 }
 
-fn location((segment, offset, length): (u64, u64, u32)) -> Location {
-    Location { segment, offset, length }
-}
-
 /// A delivery and what is needed to answer questions about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryRecord {
     /// Where it stands.
     pub delivery: lifecycle::Delivery,
@@ -105,6 +116,93 @@ pub struct DeliveryRecord {
     pub rewraps: Vec<u64>,
     /// The entry that took the concern back.
     pub withdrawn_by: Option<u64>,
+}
+
+/// A [`DeliveryRecord`] without what its key says, and without a holder who is the inbox
+/// addressed.
+#[derive(Serialize, Deserialize)]
+struct Lean<'a> {
+    holder: Option<InboxId>,
+    state: lifecycle::State,
+    opened: bool,
+    trouble: Option<lifecycle::Trouble>,
+    withdrawal: Option<lifecycle::Withdrawal>,
+    #[serde(borrow)]
+    outcome: Option<&'a str>,
+    phone: Option<lifecycle::Phone>,
+    sender: &'a str,
+    reply_to: Option<InboxId>,
+    urgency: &'a str,
+    exercise: bool,
+    accepted_at: u64,
+    /// How long after that, and how many entries after the concern.
+    changed: (u64, u64),
+    decision: Option<u64>,
+    feedback: Option<u64>,
+    rewraps: std::borrow::Cow<'a, [u64]>,
+    withdrawn_by: Option<u64>,
+}
+
+impl DeliveryRecord {
+    /// The value under [`delivery_key`].
+    pub fn pack(&self) -> Vec<u8> {
+        let delivery = &self.delivery;
+        let moved = delivery.holder != delivery.addressed;
+        pack(&Lean {
+            holder: moved.then(|| delivery.holder.clone()),
+            state: delivery.state,
+            opened: delivery.opened,
+            trouble: delivery.trouble,
+            withdrawal: delivery.withdrawal,
+            outcome: delivery.outcome.as_deref(),
+            phone: delivery.phone,
+            sender: &self.sender,
+            reply_to: self.reply_to.clone(),
+            urgency: &self.urgency,
+            exercise: self.exercise,
+            accepted_at: self.accepted_at,
+            changed: (
+                self.changed.0.saturating_sub(self.accepted_at),
+                self.changed.1.saturating_sub(self.concern),
+            ),
+            decision: self.decision,
+            feedback: self.feedback,
+            rewraps: self.rewraps.as_slice().into(),
+            withdrawn_by: self.withdrawn_by,
+        })
+    }
+
+    /// From a key of [`delivery_key`] and its value.
+    pub fn unpack(key: &[u8], value: &[u8]) -> Option<Self> {
+        let (concern, addressed) = key.get(1..)?.split_first_chunk()?;
+        let concern = u64::from_be_bytes(*concern);
+        let addressed: InboxId = std::str::from_utf8(addressed).ok()?.parse().ok()?;
+        let lean: Lean<'_> = postcard::from_bytes(value).ok()?;
+        let delivery = lifecycle::Delivery {
+            holder: lean.holder.unwrap_or_else(|| addressed.clone()),
+            addressed,
+            state: lean.state,
+            opened: lean.opened,
+            trouble: lean.trouble,
+            withdrawal: lean.withdrawal,
+            outcome: lean.outcome.map(str::to_owned),
+            phone: lean.phone,
+        };
+        Some(Self {
+            delivery,
+            concern,
+            sender: lean.sender.to_owned(),
+            reply_to: lean.reply_to,
+            urgency: lean.urgency.to_owned(),
+            exercise: lean.exercise,
+            accepted_at: lean.accepted_at,
+            changed: (lean.accepted_at + lean.changed.0, concern + lean.changed.1),
+            decision: lean.decision,
+            feedback: lean.feedback,
+            rewraps: lean.rewraps.into_owned(),
+            withdrawn_by: lean.withdrawn_by,
+        })
+    }
 }
 
 /// A key of letter, parts.
@@ -151,14 +249,9 @@ pub fn directory_key(entry: u64) -> Vec<u8> {
     key(b'g', &[&entry.to_be_bytes()])
 }
 
-/// `h`: a member of a thread.
+/// `h`: a member of a thread, but for the entry that began it.
 pub fn thread_key(thread: u64, entry: u64) -> Vec<u8> {
     key(b'h', &[&thread.to_be_bytes(), &entry.to_be_bytes()])
-}
-
-/// `l`: where the journal has an entry.
-pub fn place_key(entry: u64) -> Vec<u8> {
-    key(b'l', &[&entry.to_be_bytes()])
 }
 
 /// `n`: an inbox's gapless number.
@@ -178,7 +271,7 @@ pub fn queue_key(inbox: &InboxId, entry: u64) -> Vec<u8> {
 
 /// `r`: a request id that was accepted.
 pub fn request_key(request: &[u8]) -> Vec<u8> {
-    key(b'r', &[request])
+    key(b'r', &[&request[..request.len().min(REQUEST_KEY_BYTES)]])
 }
 
 /// `s`: a sender's gapless number.
@@ -210,8 +303,15 @@ pub fn unpack<T: DeserializeOwned>(view: &impl View, key: &[u8]) -> Option<T> {
 pub fn deliveries(view: &impl View, concern: u64) -> Vec<DeliveryRecord> {
     view.under(&deliveries_prefix(concern), crate::limits::RECIPIENTS_MAX)
         .into_iter()
-        .filter_map(|(_, value)| postcard::from_bytes(&value).ok())
+        .filter_map(|(key, value)| DeliveryRecord::unpack(&key, &value))
         .collect()
+}
+
+/// Where the journal has an entry.
+pub fn place(view: &impl View, entry: u64) -> Option<Place> {
+    let value = view.value(&entry_key(entry))?;
+    let (_, place) = postcard::take_from_bytes::<EntryMeta>(&value).ok()?;
+    postcard::from_bytes(place).ok()
 }
 
 /// What the fold kept of an entry.

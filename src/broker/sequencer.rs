@@ -1,5 +1,6 @@
 //! The single writer. Takes all that is queued, commits it as one batch, answers
-//! everyone. No timer: a batch is what arrived while the last one was on its way.
+//! everyone. No timer: a batch is what arrived while the last one was on its way, and who
+//! is about to arrive.
 //!
 //! ```text
 //! draft:   look up request ids once more · judge against where things stand ·
@@ -15,13 +16,16 @@
 //!
 //! Holds: I1, I4, I9. Knows: store, ledger, crypto, limits.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    thread,
+};
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Error, Shared,
-    admission::Admitted,
+    admission::{Admission, Admitted},
     draft::{Draft, Verdict, Waiter, Work},
     receipt::{Batch, DurableBatch, broken},
     records::{self, Place},
@@ -77,7 +81,7 @@ impl Sequencer {
     /// outcome is unknown.
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         while let Some(first) = jobs.blocking_recv() {
-            let batch = take(first, &mut jobs);
+            let batch = take(first, &mut jobs, &self.shared.admission);
             if let Err(error) = self.commit(batch) {
                 self.shared.stopped.store(true, Ordering::SeqCst);
                 tracing::error!(%error, "the ledger has stopped; recovery will read the disk");
@@ -86,7 +90,8 @@ impl Sequencer {
         }
         self.shared.stopped.store(true, Ordering::SeqCst);
         if let Err(error) = self.store.close() {
-            tracing::error!(%error, "the clean-stop mark was not written");
+            let error = store::with_causes(&error);
+            tracing::error!(error, "the clean-stop mark was not written");
         }
     }
 
@@ -160,7 +165,8 @@ impl Sequencer {
         let committed = match outcome {
             Ok(committed) => committed,
             Err(StoreError::NotWritten(error)) => {
-                tracing::error!(%error, "a batch was not written");
+                let error = store::with_causes(&error);
+                tracing::error!(error, "a batch was not written");
                 fail(waiters, &Error::Busy(limits::DISK_FULL_DELAY));
                 return Ok(());
             }
@@ -190,17 +196,28 @@ impl Sequencer {
     }
 }
 
-/// All that is queued, within the bounds of a batch.
-fn take(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
+/// All that is queued, within the bounds of a batch. While fewer are here than still on
+/// their way, those go first: half of what is under way is committed while the other half
+/// is judged, and no core waits for the disk.
+fn take(first: Job, jobs: &mut mpsc::Receiver<Job>, admission: &Admission) -> Vec<Job> {
     let mut bytes = first.work.bytes();
     let mut batch = vec![first];
     let room =
         limits::BATCH_BYTES_MAX - limits::DETAIL_BYTES_MAX - limits::LEAF_AND_FACTS_BYTES_MAX;
+    let mut patience = limits::GATHER_YIELDS_MAX;
     // A refused statement leaves a record too, so each job is at most one entry.
     while batch.len() < limits::BATCH_ENTRIES_MAX && bytes < room {
-        let Ok(job) = jobs.try_recv() else { break };
-        bytes += job.work.bytes();
-        batch.push(job);
+        match jobs.try_recv() {
+            Ok(job) => {
+                bytes += job.work.bytes();
+                batch.push(job);
+            }
+            Err(_) if patience > 0 && 2 * batch.len() < admission.under_way() => {
+                patience -= 1;
+                thread::yield_now();
+            }
+            Err(_) => break,
+        }
     }
     batch
 }
@@ -214,8 +231,9 @@ fn place(
     full: &[FullTile],
 ) {
     for (entry, at) in (first..).zip(entries) {
-        let place = records::pack(&Place::new(*at, trailer));
-        changes.insert(records::place_key(entry), Some(place));
+        if let Some(Some(meta)) = changes.get_mut(&records::entry_key(entry)) {
+            Place::new(*at, trailer).follow(meta);
+        }
     }
     for tile in full {
         let key = records::tile_key(tile.level, tile.index);

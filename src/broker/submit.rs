@@ -64,7 +64,7 @@ impl Broker {
         peer: Arc<Peer>,
         envelope: Vec<u8>,
     ) -> impl Future<Output = Result<Accepted, Error>> + Send + use<> {
-        let admitted = self.admission.wait(&peer.agency, envelope.len()).await;
+        let admitted = self.shared.admission.wait(&peer.agency, envelope.len()).await;
         let broker = self.clone();
         async move { broker.take(peer, envelope, admitted).await }
     }
@@ -167,7 +167,8 @@ impl Broker {
     /// # Errors
     /// [`Error::Busy`] if its agency's share, or everyone's, is taken.
     pub(super) fn admit(&self, peer: &Peer, bytes: usize) -> Result<Admitted, Error> {
-        self.admission
+        self.shared
+            .admission
             .enter(&peer.agency, bytes)
             .map_err(|admission::Full| Error::Busy(limits::BUSY_DELAY))
     }

@@ -11,14 +11,17 @@
 
 mod act;
 mod audit;
+mod bench;
 mod demo;
 mod directory;
+mod exchange;
 mod init;
 mod kept;
 mod maintain;
 mod print;
 mod progress;
 mod receive;
+mod scratch;
 mod send;
 mod serve;
 mod speaker;
@@ -56,6 +59,7 @@ enum Command {
     Audit(audit::Audit),
     Fsck(maintain::Fsck),
     Reindex(maintain::Reindex),
+    Bench(bench::Bench),
     /// Print completions for a shell
     #[command(after_help = "Example:\n  cairn completions bash > /etc/bash_completion.d/cairn")]
     Completions {
@@ -115,6 +119,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Audit(audit) => audit.run().await,
         Command::Fsck(fsck) => fsck.run().await,
         Command::Reindex(reindex) => reindex.run().await,
+        Command::Bench(bench) => bench.run().await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "cairn", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -169,6 +169,10 @@ fn check_seal(statement: &Statement, body: Option<&SealedBody>) -> Result<(), Re
     }
     for (wrap, digest) in body.wraps.iter().zip(&seal.wraps) {
         directory::key_id(&wrap.key_id)?;
+        // Digested in a row: that each part has its one length says where they meet.
+        if wrap.enc.len() != seal::ENC_BYTES || wrap.wrapped.len() != seal::WRAPPED_BYTES {
+            return Err(Refusal::SealMismatch);
+        }
         let named = wrap.inbox == digest.inbox
             && wrap.agreement == digest.agreement
             && wrap.key_id == digest.key_id;

@@ -3,7 +3,7 @@
 //! Takes paths to PEM files; gives the rustls settings of the next connection and, for each
 //! request of an open one, whether its certificate still holds: a connection outlives the
 //! revocation of the certificate it was opened with.
-//! Holds: I2. Knows: domain.
+//! Holds: I2, I14. Knows: domain, clock.
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
@@ -21,6 +21,7 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
 use super::certificate::{name_sha256, serial_hex};
 use super::{Error, NoIdentity, Peer, tls};
+use crate::clock::Clock;
 use crate::domain::ids::ExchangeName;
 
 /// Where the files are that trust is read from.
@@ -67,6 +68,7 @@ pub enum Reason {
 /// The current set of files, and the settings made from it.
 pub struct Trust {
     settings: TrustSettings,
+    clock: Arc<dyn Clock>,
     current: ArcSwap<Current>,
     /// Carries the generation; whoever holds a connection watches it.
     generation: watch::Sender<u64>,
@@ -92,15 +94,17 @@ type Revoked = HashMap<[u8; 32], HashSet<String>>;
 type Stamp = Option<(u64, u64, i64, i64)>;
 
 impl Trust {
-    /// Reads the files for the first time.
+    /// Reads the files for the first time. Handshakes judge certificates and revocation lists
+    /// by `clock`.
     ///
     /// # Errors
     /// [`Error::File`], naming the first file that cannot be used and why.
-    pub fn load(settings: TrustSettings) -> Result<Self, Error> {
+    pub fn load(settings: TrustSettings, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let stamps = settings.stamps();
-        let current = Current::read(&settings)?;
+        let current = Current::read(&settings, &clock)?;
         Ok(Self {
             settings,
+            clock,
             current: ArcSwap::from_pointee(current),
             generation: watch::Sender::new(0),
             attempted: Mutex::new(stamps),
@@ -117,7 +121,7 @@ impl Trust {
         let mut attempted = self.attempted();
         // Before reading, so that a file that changes meanwhile is seen as changed afterwards.
         *attempted = self.settings.stamps();
-        let new = match Current::read(&self.settings) {
+        let new = match Current::read(&self.settings, &self.clock) {
             Ok(new) => new,
             Err(error) => {
                 tracing::error!(%error, "new certificates refused, the old ones stay in force");
@@ -240,7 +244,7 @@ fn stamp(path: &PathBuf) -> Stamp {
 }
 
 impl Current {
-    fn read(settings: &TrustSettings) -> Result<Self, Error> {
+    fn read(settings: &TrustSettings, clock: &Arc<dyn Clock>) -> Result<Self, Error> {
         let mut contents = Sha256::new();
         let chain_pem = tls::read(&settings.cert)?;
         let key_pem = tls::read_secret(&settings.key)?;
@@ -268,7 +272,8 @@ impl Current {
         let verifier = tls::client_verifier(roots, lists.ders)
             .map_err(|e| Error::file(&settings.client_ca, e))?;
         let server_not_after_unix = not_after(&settings.cert, &chain[0])?;
-        let server = server(settings, chain, key, verifier.clone())?;
+        let mut server = server(settings, chain, key, verifier.clone())?;
+        server.time_provider = tls::time_of(Arc::clone(clock));
         Ok(Self {
             server: Arc::new(server),
             verifier,

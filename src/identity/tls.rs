@@ -1,12 +1,13 @@
 //! TLS as this program speaks it, and the PEM files it is set up from.
 //!
 //! Takes paths to PEM files; gives rustls settings for both ends, and `TlsConnector`, which
-//! opens a connection. TLS 1.3 only, post-quantum hybrid key exchange first, no resumption,
+//! opens a connection over TCP or another [`Dial`]. TLS 1.3 only, post-quantum hybrid key exchange first, no resumption,
 //! HTTP/2 only, and every setting passed explicitly: nothing is taken from the process.
-//! Holds: I2, I10. Knows: limits.
+//! Holds: I2, I10, I14. Knows: limits, clock.
 
+use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::pin::Pin;
@@ -20,14 +21,19 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureAlgorithm};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName};
+use rustls_pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use zeroize::Zeroizing;
 
 use super::Error;
+use crate::clock::Clock;
 use crate::limits::{CONNECT_TIME_MAX, TRUST_FILE_BYTES_MAX};
 
 /// The only protocol spoken inside TLS (ALPN).
@@ -44,6 +50,27 @@ pub fn provider() -> Arc<CryptoProvider> {
         kx_groups: vec![X25519MLKEM768, X25519],
         ..aws_lc_rs::default_provider()
     })
+}
+
+/// Certificates are judged by the clock that everything else is judged by.
+struct TlsTime(Arc<dyn Clock>);
+
+impl fmt::Debug for TlsTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsTime")
+    }
+}
+
+impl TimeProvider for TlsTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.0.now().unix_seconds()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
+/// The time by which rustls is to judge, which it would ask the system for otherwise.
+pub(super) fn time_of(clock: Arc<dyn Clock>) -> Arc<dyn TimeProvider> {
+    Arc::new(TlsTime(clock))
 }
 
 /// What decides on the certificates that clients show.
@@ -113,19 +140,62 @@ pub fn client_config(ca: &Path, chain: &Path, key: &Path) -> Result<Arc<ClientCo
     Ok(Arc::new(config))
 }
 
+/// The same settings, but the server's certificate is judged by `clock`.
+#[must_use]
+pub fn judged_by(config: Arc<ClientConfig>, clock: Arc<dyn Clock>) -> Arc<ClientConfig> {
+    let mut config = Arc::unwrap_or_clone(config);
+    config.time_provider = time_of(clock);
+    Arc::new(config)
+}
+
+/// How a client reaches a server: TCP, or what stands for it in a simulated network.
+pub trait Dial: Clone + Send + Sync + 'static {
+    /// One connection.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// Opens a connection. Small writes on it must not be kept back.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn dial(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+/// TCP.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tcp;
+
+impl Dial for Tcp {
+    type Stream = TcpStream;
+
+    async fn dial(&self, host: &str, port: u16) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect((host, port)).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
+
 /// Opens TCP and TLS to `host` and `port`, expecting a certificate for `server_name`.
 ///
 /// # Errors
 /// [`Error::Connect`] when that fails or has not come to an end after `time_max`.
 pub async fn connect(
-    (host, port): (&str, u16),
+    to: (&str, u16),
     server_name: ServerName<'static>,
     config: Arc<ClientConfig>,
     time_max: Duration,
 ) -> Result<TlsStream<TcpStream>, Error> {
+    connect_over(&Tcp, to, server_name, config, time_max).await
+}
+
+async fn connect_over<D: Dial>(
+    dial: &D,
+    (host, port): (&str, u16),
+    server_name: ServerName<'static>,
+    config: Arc<ClientConfig>,
+    time_max: Duration,
+) -> Result<TlsStream<D::Stream>, Error> {
     let opening = async {
-        let stream = TcpStream::connect((host, port)).await?;
-        stream.set_nodelay(true)?;
+        let stream = dial.dial(host, port).await?;
         tokio_rustls::TlsConnector::from(config).connect(server_name, stream).await
     };
     let fault = match tokio::time::timeout(time_max, opening).await {
@@ -141,7 +211,8 @@ pub async fn connect(
 ///
 /// The host and port come from the URI; its scheme is not looked at, since all is TLS here.
 #[derive(Clone)]
-pub struct TlsConnector {
+pub struct TlsConnector<D = Tcp> {
+    dial: D,
     config: Arc<ClientConfig>,
     server_name: Option<ServerName<'static>>,
     time_max: Duration,
@@ -151,7 +222,16 @@ impl TlsConnector {
     /// A connector that expects the host of each URI in the server's certificate.
     #[must_use]
     pub fn new(config: Arc<ClientConfig>) -> Self {
-        Self { config, server_name: None, time_max: CONNECT_TIME_MAX }
+        Self { dial: Tcp, config, server_name: None, time_max: CONNECT_TIME_MAX }
+    }
+}
+
+impl<D: Dial> TlsConnector<D> {
+    /// Reaches the server another way.
+    #[must_use]
+    pub fn over<E: Dial>(self, dial: E) -> TlsConnector<E> {
+        let Self { config, server_name, time_max, .. } = self;
+        TlsConnector { dial, config, server_name, time_max }
     }
 
     /// Expects `server_name` in the server's certificate, whatever host is connected to.
@@ -168,7 +248,7 @@ impl TlsConnector {
         self
     }
 
-    async fn open(self, uri: http::Uri) -> Result<TokioIo<TlsStream<TcpStream>>, Error> {
+    async fn open(self, uri: http::Uri) -> Result<TokioIo<TlsStream<D::Stream>>, Error> {
         let unusable =
             |fault: &str| Error::Connect { to: uri.to_string(), fault: fault.to_owned() };
         let host = uri.host().ok_or_else(|| unusable("no host in it"))?;
@@ -179,13 +259,14 @@ impl TlsConnector {
             None => ServerName::try_from(host.to_owned())
                 .map_err(|_| unusable("its host is neither a DNS name nor an address"))?,
         };
-        let stream = connect((host, port), server_name, self.config, self.time_max).await?;
+        let to = (host, port);
+        let stream = connect_over(&self.dial, to, server_name, self.config, self.time_max).await?;
         Ok(TokioIo::new(stream))
     }
 }
 
-impl tower::Service<http::Uri> for TlsConnector {
-    type Response = TokioIo<TlsStream<TcpStream>>;
+impl<D: Dial> tower::Service<http::Uri> for TlsConnector<D> {
+    type Response = TokioIo<TlsStream<D::Stream>>;
     type Error = Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>> + Send>>;
 

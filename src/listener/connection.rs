@@ -1,6 +1,6 @@
 //! One connection: the handshake, the requests with their peer, and the end.
 //!
-//! Takes a TCP connection that was let in; gives requests to the service while the peer's
+//! Takes a connection that was let in; gives requests to the service while the peer's
 //! certificate holds, asked at each request, after each reload and when its time is over.
 //! Holds: I2, I10, I12. Knows: identity, limits.
 
@@ -17,8 +17,7 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls_pki_types::CertificateDer;
-use tokio::io::AsyncBufReadExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -49,15 +48,16 @@ pub(super) struct Connection {
 }
 
 /// Whom a handshake was made with.
-struct Greeted {
-    stream: TlsStream<TcpStream>,
+struct Greeted<T> {
+    stream: TlsStream<T>,
     peer: Arc<Peer>,
     chain: Vec<CertificateDer<'static>>,
 }
 
 impl Connection {
-    pub(super) async fn serve<S, B>(self, stream: TcpStream, service: S)
+    pub(super) async fn serve<T, S, B>(self, stream: T, service: S)
     where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send,
@@ -105,7 +105,10 @@ impl Connection {
     }
 
     /// TLS, and the first byte of HTTP/2 after it, in the time allowed.
-    async fn greet(&self, stream: TcpStream) -> Option<Greeted> {
+    async fn greet<T>(&self, stream: T) -> Option<Greeted<T>>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
         let counters = &self.door.counters;
         let shaking = timeout(self.door.limits.handshake_time_max, self.shake_hands(stream));
         let stream = match shaking.await {
@@ -137,8 +140,10 @@ impl Connection {
         }
     }
 
-    async fn shake_hands(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        stream.set_nodelay(true)?;
+    async fn shake_hands<T>(&self, stream: T) -> io::Result<TlsStream<T>>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
         let acceptor = TlsAcceptor::from(self.door.trust.server_config());
         let mut stream = acceptor.accept(stream).await?;
         self.door.counters.count_group(&stream);

@@ -21,7 +21,7 @@ use crate::{
     domain::ids::ExchangeName,
     identity::{self, Changed, Trust, TrustSettings},
     limits,
-    listener::{ConnectionLimits, Counters, Listener, within_descriptors},
+    listener::{Acceptor, ConnectionLimits, Counters, Listener, within_descriptors},
     wire::{deadline::Deadline, services::Services, status},
 };
 
@@ -58,6 +58,8 @@ pub struct Server {
     pub metrics: Option<SocketAddr>,
     /// Its certificates, to reload by hand.
     pub trust: Arc<Trust>,
+    /// What has happened at its door.
+    pub connections: Arc<Counters>,
     running: Running,
     ended: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
@@ -73,19 +75,21 @@ impl Server {
         Self::start_on(config, clock, socket).await
     }
 
-    /// The same on a socket that listens already, whatever address the settings name.
+    /// The same on a socket that listens already, whatever address the settings name, or on what
+    /// stands for one in a simulated network.
     ///
     /// # Errors
     /// As [`Server::start`].
     pub async fn start_on(
         config: &Config,
         clock: Arc<dyn Clock>,
-        socket: TcpListener,
+        socket: impl Acceptor,
     ) -> Result<Self, StartError> {
         let folder = DataFolder::at(&config.data);
         // What can fail for other reasons comes first: a ledger that was opened is closed
         // in order only by a server that started.
-        let trust = Arc::new(Trust::load(trust_settings(config, folder.exchange()?))?);
+        let settings = trust_settings(config, folder.exchange()?);
+        let trust = Arc::new(Trust::load(settings, Arc::clone(&clock))?);
         let operators = match config.metrics {
             Some(wanted) => Some(bind(wanted).await?),
             None => None,
@@ -96,7 +100,7 @@ impl Server {
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
         running.settle().await.map_err(StartError::Settle)?;
         let broker = running.broker.clone();
-        let counters = Arc::new(Counters::default());
+        let connections = Arc::new(Counters::default());
         let ended = CancellationToken::new();
         let routes = Services::new(broker.clone(), ended.clone()).routes(config.reflection).await?;
         let service = MapResponse::new(Deadline(routes.prepare()), status::explained);
@@ -104,7 +108,7 @@ impl Server {
         let listener = Listener {
             trust: Arc::clone(&trust),
             limits: within_descriptors(ConnectionLimits::default()),
-            counters: Arc::clone(&counters),
+            counters: Arc::clone(&connections),
             clock: Arc::clone(&clock),
         };
         let mut tasks = vec![tokio::spawn(listener.serve(socket, service, ended.clone()))];
@@ -112,12 +116,12 @@ impl Server {
         let mut metrics = None;
         if let Some(socket) = operators {
             metrics = Some(local(&socket, config.listen)?);
-            let console =
-                Console { broker, connections: counters, trust: Arc::clone(&trust), clock };
+            let (connections, trust) = (Arc::clone(&connections), Arc::clone(&trust));
+            let console = Console { broker, connections, trust, clock };
             tasks.push(tokio::spawn(console.serve(socket, ended.clone())));
         }
         tracing::info!(%address, "serving");
-        Ok(Self { address, metrics, trust, running, ended, tasks })
+        Ok(Self { address, metrics, trust, connections, running, ended, tasks })
     }
 
     /// The broker.
@@ -146,7 +150,8 @@ impl Server {
     }
 }
 
-fn trust_settings(config: &Config, exchange: ExchangeName) -> TrustSettings {
+/// Whom a server of these settings trusts, and as whom it speaks.
+pub fn trust_settings(config: &Config, exchange: ExchangeName) -> TrustSettings {
     TrustSettings {
         exchange,
         cert: config.tls.certificate.clone(),
@@ -160,7 +165,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
 }
 
-fn local(socket: &TcpListener, address: SocketAddr) -> Result<SocketAddr, StartError> {
+fn local(socket: &impl Acceptor, address: SocketAddr) -> Result<SocketAddr, StartError> {
     socket.local_addr().map_err(|source| StartError::Listen { address, source })
 }
 

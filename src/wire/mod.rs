@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod deadline;
+pub mod echo;
 pub mod paging;
 pub mod services;
 pub mod status;

@@ -85,6 +85,14 @@ async fn refuses_swapped_bodies_wraps_and_exchanges() {
     assert_eq!(code(police.submit(&proto::encode(&rewrapped)).await), "seal_mismatch");
     assert!(world.size().await <= size + 1);
 
+    // The same bytes under the same digest, parted elsewhere: nobody could open them.
+    let mut recut = opened_envelope(&good);
+    let wrap = &mut recut.body.as_mut().unwrap().wraps[0];
+    wrap.wrapped.insert(0, wrap.enc.pop().unwrap());
+    let size = world.size().await;
+    assert_eq!(code(police.submit(&proto::encode(&recut)).await), "seal_mismatch");
+    assert!(world.size().await <= size + 1);
+
     let elsewhere =
         resigned(police, &good, |statement| statement.exchange = "other.example/x".into());
     refused(&world, police, &elsewhere, "wrong_exchange").await;

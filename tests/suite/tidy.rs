@@ -15,8 +15,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["identity/", "listener", "wire/client/mod.rs", "server/founding.rs"]),
     ("ed25519_dalek", &["crypto/"]),
     ("hpke", &["crypto/"]),
-    ("rustix", &["store/files.rs", "listener/descriptors.rs"]),
-    ("sled", &["store/index.rs"]),
+    ("rustix", &["store/disk.rs", "listener/descriptors.rs"]),
+    ("sled", &["store/index/shelf.rs"]),
     ("hyper", &["console/", "listener"]),
     ("clap", &["cli/", "main.rs"]),
 ];

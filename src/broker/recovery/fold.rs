@@ -1,9 +1,16 @@
 //! Brings an index up to a journal: every entry folded, every batch's root checked on
 //! the way.
 //!
+//! Two threads: `ahead.rs` reads and opens what comes next, while this one folds.
+//!
 //! Holds: I4, I5. Knows: store, ledger, proto.
 
-use super::OpenError;
+use std::thread;
+
+use super::{
+    OpenError,
+    ahead::{Ahead, Opened, read_ahead},
+};
 use crate::{
     broker::{
         projection,
@@ -13,19 +20,18 @@ use crate::{
     ledger::{
         self,
         growth::{FullTile, Growth},
-        leaf::Leaf,
         merkle::{Hash, leaf_hash},
         tiles::{TileSource, decode_tile, encode_tile, tile_from_below},
     },
-    proto::{self, Facts},
     store::{
         Index, JournalReader, Location, Overlay, View, Watermark,
-        journal::{Scanned, Stored, Trailer},
+        journal::{Stored, Trailer},
     },
 };
 
-/// Entries folded into the index at once while it is rebuilt.
-const REBUILD_ENTRIES: usize = 4_096;
+/// Entries folded into the index at once while it is rebuilt: about what it keeps in memory, so
+/// that it takes them as they are.
+const REBUILD_ENTRIES: usize = 16_384;
 
 /// An entry as the journal has it, found through the index.
 pub(super) fn stored_at(
@@ -33,8 +39,9 @@ pub(super) fn stored_at(
     reader: &JournalReader,
     entry: u64,
 ) -> Result<Stored, OpenError> {
-    let place: Place = records::unpack(index, &records::place_key(entry)).ok_or_else(|| {
-        OpenError::Diverged { entry, reason: "it has no place in the index".into() }
+    let place = records::place(index, entry).ok_or_else(|| OpenError::Diverged {
+        entry,
+        reason: "it has no place in the index".into(),
     })?;
     Ok(reader.read(place.entry())?)
 }
@@ -63,17 +70,33 @@ impl<'a> Fold<'a> {
     /// Folds from a head up to `size`, checking every batch's root on the way.
     pub(super) fn follow(
         &self,
-        mut head: Head,
+        head: Head,
         size: u64,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Head, OpenError> {
+        let from = head.growth.size();
+        if from == size {
+            progress(size, size);
+            return Ok(head);
+        }
+        thread::scope(|scope| {
+            let ahead = read_ahead(scope, self.reader, from, size)?;
+            self.take(head, size, ahead, progress)
+        })
+    }
+
+    fn take(
+        &self,
+        mut head: Head,
+        size: u64,
+        ahead: impl Iterator<Item = Result<Ahead, OpenError>>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Head, OpenError> {
         let mut pending = self.pending();
-        for scanned in self.reader.scan(head.growth.size(), size) {
-            match scanned? {
-                Scanned::Entry { index, location, record } => {
-                    self.entry(index, location, &record, &mut head, &mut pending)?;
-                }
-                Scanned::Batch { trailer, location } => {
+        for read in ahead {
+            match read? {
+                Ahead::Entry(opened) => self.entry(&opened, &mut head, &mut pending)?,
+                Ahead::Batch(trailer, location) => {
                     self.batch(trailer, location, &mut head, &mut pending)?;
                     if pending.entries >= REBUILD_ENTRIES {
                         self.apply(&head, std::mem::replace(&mut pending, self.pending()))?;
@@ -102,27 +125,20 @@ impl<'a> Fold<'a> {
 
     fn entry(
         &self,
-        entry: u64,
-        location: Location,
-        record: &Stored,
+        opened: &Opened,
         head: &mut Head,
         pending: &mut Pending<'a>,
     ) -> Result<(), OpenError> {
+        let entry = opened.entry;
         let diverged = |reason: String| OpenError::Diverged { entry, reason };
         if entry != head.growth.size() {
             return Err(diverged(format!("expected entry {}", head.growth.size())));
         }
-        let leaf = Leaf::decode(&record.leaf).map_err(|error| diverged(error.to_string()))?;
-        if !ledger::leaf::opens(&leaf.facts, &record.facts, &record.facts_opening) {
-            return Err(diverged("its facts are not those the leaf commits to".into()));
-        }
-        let facts: Facts =
-            proto::decode(&record.facts).map_err(|error| diverged(error.to_string()))?;
-        projection::apply(&mut pending.overlay, entry, leaf.time_unix_ns, &facts)
+        projection::apply(&mut pending.overlay, entry, opened.time, &opened.facts)
             .map_err(|refusal| diverged(format!("it does not follow: {refusal}")))?;
-        head.growth.push(leaf_hash(&record.leaf), &mut pending.full);
-        head.time = leaf.time_unix_ns;
-        pending.places.push((entry, location));
+        head.growth.push(opened.leaf, &mut pending.full);
+        head.time = opened.time;
+        pending.places.push((entry, opened.location));
         pending.entries += 1;
         Ok(())
     }
@@ -139,8 +155,9 @@ impl<'a> Fold<'a> {
             return Err(OpenError::Diverged { entry: head.growth.size(), reason });
         }
         for (entry, at) in pending.places.drain(..) {
-            let place = records::pack(&Place::new(at, location));
-            pending.overlay.put(records::place_key(entry), place);
+            if let Some(meta) = pending.overlay.changed(&records::entry_key(entry)) {
+                Place::new(at, location).follow(meta);
+            }
         }
         head.checkpoint = trailer.checkpoint;
         Ok(())
@@ -166,7 +183,7 @@ impl<'a> Fold<'a> {
         let diverged = |reason: String| OpenError::Diverged { entry: mark.size, reason };
         let growth = Growth::restore(self, mark.size, &Hash::from_bytes(mark.root))
             .map_err(|error| diverged(error.to_string()))?;
-        let last: Place = records::unpack(self.index, &records::place_key(mark.size - 1))
+        let last = records::place(self.index, mark.size - 1)
             .ok_or_else(|| diverged("its last entry has no place".into()))?;
         let trailer = self.reader.read_trailer(last.trailer())?;
         Ok(Head { growth, checkpoint: trailer.checkpoint, time: mark.time })

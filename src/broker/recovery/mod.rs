@@ -6,6 +6,7 @@
 //!
 //! Holds: I4, I5, I9. Knows: store, ledger, directory, crypto, proto, clock.
 
+mod ahead;
 mod fold;
 mod folder;
 
@@ -193,6 +194,7 @@ pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Running, OpenE
         journal: reader,
         directory: ArcSwap::from_pointee(directory),
         recent: Recent::default(),
+        admission: Arc::default(),
         hub: Hub::default(),
         clock,
         stopped: AtomicBool::new(false),
@@ -204,7 +206,7 @@ pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Running, OpenE
     let sequencer = Sequencer { shared: Arc::clone(&shared), store, key, ledger };
     let committer =
         thread::Builder::new().name("committer".into()).spawn(move || sequencer.run(queue))?;
-    let broker = Broker { shared, jobs, admission: Arc::default() };
+    let broker = Broker { shared, jobs };
     Ok(Running { broker, recovery, committer, _lock: lock })
 }
 

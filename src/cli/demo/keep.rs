@@ -19,7 +19,7 @@ use std::{fs, path::Path};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, json};
 
-use super::{exchange::Exchange, sender::Fate, tally::Tally};
+use super::{super::exchange::Exchange, sender::Fate, tally::Tally};
 use crate::wire::client::outbox::write_receipt;
 
 pub(super) fn write(folder: &Path, exchange: &Exchange, tally: &Tally) -> anyhow::Result<()> {

@@ -1,7 +1,6 @@
 //! `cairn demo`: the main job, whole and real, in one command.
 //!
 //! ```text
-//! exchange    a throw-away exchange, served on loopback; its directory loaded
 //! sender      every agency pushes its lines of the pack, in order
 //! recipient   every agency that is not silent stores, acts, tells the sender
 //! tally       what came of it, counted from receipts and from the exchange
@@ -12,7 +11,6 @@
 //!
 //! Knows: server, wire::client, audit, domain.
 
-mod exchange;
 mod keep;
 mod pack;
 mod recipient;
@@ -21,8 +19,8 @@ mod tally;
 mod visitor;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    collections::BTreeMap,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{
         Arc,
@@ -33,19 +31,25 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use tokio::task::JoinSet;
+use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    exchange::Exchange,
-    pack::{Behaviour, Pack},
+    pack::Pack,
     recipient::Recipient,
     sender::{Fate, Numbered},
     tally::{Expected, Tally},
 };
-use super::Output;
-use crate::{audit, domain::document::Document, proto::GetSummaryRequest};
+use super::{
+    Output,
+    exchange::{Exchange, parties::Behaviour},
+    progress::Progress,
+    scratch::Scratch,
+};
+use crate::{
+    audit, clock::SystemClock, config::Config, domain::document::Document,
+    proto::GetSummaryRequest, server::Server,
+};
 
 /// Nothing moving for this long means that something is wrong.
 const STALLED: Duration = Duration::from_secs(60);
@@ -80,14 +84,14 @@ impl Demo {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let started = Instant::now();
         let pack = Pack::read(self.pack.as_deref())?;
-        let scratch = Scratch::new(self.keep.as_deref())?;
+        let scratch = Scratch::new("demo", self.keep.as_deref())?;
         let progress = Progress::new();
         progress.say(&format!("making exchange {}", pack.agencies.exchange));
-        let mut exchange = Exchange::start(&scratch.folder, &pack.agencies.exchange).await?;
+        let (mut exchange, server) = start(&scratch.folder, &pack).await?;
         let loading = |what: &str| progress.say(&format!("directory: {what}"));
-        exchange.load(&pack, &mut { loading }).await.context("loading the directory")?;
+        exchange.load(&pack.agencies, &mut { loading }).await.context("loading the directory")?;
         let receivers = Receivers::start(&exchange, &pack, &scratch)?;
-        let fates = push_all(&exchange, &pack, &progress).await?;
+        let fates = push_all(&exchange, &server, &pack, &progress).await?;
         let expected = Expected::of(&pack, &fates);
         let settled = settle(&exchange, &expected, &receivers, &progress).await;
         let received = receivers.end().await;
@@ -98,16 +102,26 @@ impl Demo {
         progress.end();
         tally.print(self.output)?;
         if self.serve {
-            visitor::stay(&exchange, &pack).await?;
+            visitor::stay(&exchange, &server, &pack).await?;
         }
-        exchange.server.stop().await;
+        server.stop().await;
         Ok(if tally.adds_up() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// Founds the pack's exchange and serves it on a free port of loopback.
+async fn start(folder: &Path, pack: &Pack) -> anyhow::Result<(Exchange, Server)> {
+    let socket = TcpListener::bind(("127.0.0.1", 0)).await.context("no port on loopback")?;
+    let exchange = Exchange::found(folder, &pack.agencies.exchange, socket.local_addr()?).await?;
+    let config = Config { metrics: None, ..Config::read(&folder.join("cairn.toml"))? };
+    let server = Server::start_on(&config, Arc::new(SystemClock), socket).await?;
+    Ok((exchange, server))
 }
 
 /// Each sender's lines pushed in order, all senders at once.
 async fn push_all(
     exchange: &Exchange,
+    server: &Server,
     pack: &Pack,
     progress: &Progress,
 ) -> anyhow::Result<BTreeMap<usize, Fate>> {
@@ -139,7 +153,7 @@ async fn push_all(
     while !senders.is_empty() {
         tokio::select! {
             Some(pushed) = senders.join_next() => fates.extend(pushed??),
-            () = exchange.server.failed() => bail!("the ledger has stopped"),
+            () = server.failed() => bail!("the ledger has stopped"),
             _ = tick.tick() => {
                 let sent = done.load(Ordering::Relaxed);
                 progress.count("sending", sent, pack.lines.len());
@@ -242,70 +256,5 @@ impl Receivers {
             done??;
         }
         Ok(())
-    }
-}
-
-/// The folder of one run, removed at the end unless it is to be kept.
-struct Scratch {
-    folder: PathBuf,
-    temporary: bool,
-}
-
-impl Scratch {
-    fn new(keep: Option<&std::path::Path>) -> anyhow::Result<Self> {
-        if let Some(folder) = keep {
-            let used = folder.read_dir().is_ok_and(|mut entries| entries.next().is_some());
-            ensure!(!used, "{}: the folder is not empty; name another one", folder.display());
-            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-            return Ok(Self { folder: folder.to_path_buf(), temporary: false });
-        }
-        let mut chance = [0; 8];
-        getrandom::fill(&mut chance).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-        let name = format!("cairn-demo-{:016x}", u64::from_be_bytes(chance));
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
-        Ok(Self { folder, temporary: true })
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if self.temporary {
-            drop(std::fs::remove_dir_all(&self.folder));
-        }
-    }
-}
-
-/// Progress on standard error: a line that moves on a terminal, nothing elsewhere
-/// but a line for each stage.
-struct Progress {
-    bar: ProgressBar,
-    said: std::sync::Mutex<BTreeSet<String>>,
-}
-
-impl Progress {
-    fn new() -> Self {
-        let style = ProgressStyle::with_template("{spinner} {msg}");
-        let bar = ProgressBar::new_spinner();
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-        Self { bar, said: std::sync::Mutex::default() }
-    }
-
-    fn say(&self, text: &str) {
-        self.bar.set_message(text.to_owned());
-        self.bar.tick();
-        let stage = text.split(':').next().unwrap_or(text).to_owned();
-        let mut said = self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if self.bar.is_hidden() && said.insert(stage.clone()) {
-            eprintln!("{stage}");
-        }
-    }
-
-    fn count(&self, what: &str, done: usize, of: usize) {
-        self.say(&format!("{what}: {done} of {of}"));
-    }
-
-    fn end(&self) {
-        self.bar.finish_and_clear();
     }
 }

@@ -6,9 +6,8 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, ensure};
-use serde::Deserialize;
 
-use crate::domain::ids::{AgencyId, ExchangeName, InboxId, RoleName};
+use super::super::exchange::parties::{Behaviour, Parties};
 
 /// The pilot pack, for a demonstration without `--pack`.
 const PILOT_AGENCIES: &str = include_str!("../../../tests/packs/pilot/agencies.json");
@@ -16,93 +15,9 @@ const PILOT_CONCERNS: &[u8] = include_bytes!("../../../tests/packs/pilot/concern
 
 /// A pack, read.
 pub(super) struct Pack {
-    pub(super) agencies: Agencies,
+    pub(super) agencies: Parties,
     /// The lines, without their line ends, in the order in which they are sent.
     pub(super) lines: Vec<Vec<u8>>,
-}
-
-/// `agencies.json`.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Agencies {
-    pub(super) exchange: ExchangeName,
-    #[serde(default)]
-    pub(super) areas: Vec<Area>,
-    pub(super) agencies: Vec<Agency>,
-    #[serde(default)]
-    pub(super) agreements: Vec<Agreement>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Area {
-    pub(super) id: String,
-    #[serde(default)]
-    pub(super) catch_all: String,
-    #[serde(default)]
-    pub(super) out_of_hours: String,
-    #[serde(default)]
-    pub(super) senior: Senior,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(super) struct Senior {
-    #[serde(default)]
-    pub(super) post: String,
-    #[serde(default)]
-    pub(super) phone: String,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Agency {
-    pub(super) id: AgencyId,
-    #[serde(default)]
-    pub(super) kind: String,
-    pub(super) name: String,
-    #[serde(default)]
-    pub(super) area: String,
-    #[serde(default)]
-    pub(super) inboxes: Vec<Inbox>,
-    pub(super) behaviour: Behaviour,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Inbox {
-    pub(super) role: RoleName,
-    #[serde(default)]
-    pub(super) phone: String,
-    #[serde(default)]
-    pub(super) calendar: String,
-    #[serde(default)]
-    pub(super) deputy: Option<InboxId>,
-}
-
-/// How a simulated agency receives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Behaviour {
-    /// Stores, opens, acknowledges, decides, sends feedback.
-    Acknowledges,
-    /// Never connects to receive, though it sends.
-    Silent,
-    /// Does all that, late.
-    Slow,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Agreement {
-    pub(super) id: String,
-    pub(super) title: String,
-    #[serde(default)]
-    pub(super) parties: Vec<String>,
-    #[serde(default)]
-    pub(super) classes: Vec<String>,
-    #[serde(default)]
-    pub(super) lawful_bases: Vec<String>,
-    #[serde(default)]
-    pub(super) valid_from: String,
-    #[serde(default)]
-    pub(super) valid_to: String,
-    #[serde(default)]
-    pub(super) review_by: String,
 }
 
 impl Pack {
@@ -120,7 +35,7 @@ impl Pack {
                 )
             }
         };
-        let agencies: Agencies = serde_json::from_str(&agencies).context("agencies.json")?;
+        let agencies: Parties = serde_json::from_str(&agencies).context("agencies.json")?;
         ensure!(!agencies.agencies.is_empty(), "agencies.json: it names no agency");
         let mut lines: Vec<Vec<u8>> =
             concerns.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();

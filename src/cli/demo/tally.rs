@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 
 use super::{
-    pack::{Behaviour, Pack},
+    super::exchange::parties::Behaviour,
+    pack::Pack,
     sender::{Fate, Kept},
 };
 use crate::{

@@ -1,14 +1,18 @@
 //! `--serve`: a spare agency for whoever wants to try the exchange by hand.
 //!
-//! Knows: wire::client.
+//! Knows: server, wire::client.
 
 use super::{
-    exchange::Exchange,
-    pack::{Agency, Agreement, Behaviour, Inbox, Pack},
+    super::exchange::{
+        Exchange,
+        parties::{Agency, Agreement, Behaviour, Inbox},
+    },
+    pack::Pack,
 };
+use crate::server::Server;
 
 /// Enrols a spare agency, says how to use it, and waits to be told to stop.
-pub(super) async fn stay(exchange: &Exchange, pack: &Pack) -> anyhow::Result<()> {
+pub(super) async fn stay(exchange: &Exchange, server: &Server, pack: &Pack) -> anyhow::Result<()> {
     let taken = |id: &str| exchange.agencies.contains_key(id);
     let id = (0..)
         .map(|n| if n == 0 { "visitor".to_owned() } else { format!("visitor-{n}") })
@@ -42,15 +46,20 @@ pub(super) async fn stay(exchange: &Exchange, pack: &Pack) -> anyhow::Result<()>
         review_by: String::new(),
     };
     exchange.agree_among(&agreement, &with_visitor).await?;
-    print(exchange, &id, &folder, &agreement.id);
+    print((exchange, server), &id, &folder, &agreement.id);
     tokio::select! {
         stopped = tokio::signal::ctrl_c() => Ok(stopped?),
-        () = exchange.server.failed() => anyhow::bail!("the ledger has stopped"),
+        () = server.failed() => anyhow::bail!("the ledger has stopped"),
     }
 }
 
-fn print(exchange: &Exchange, id: &str, folder: &std::path::Path, agreement: &str) {
-    let (address, folder) = (exchange.server.address, folder.display());
+fn print(
+    (exchange, server): (&Exchange, &Server),
+    id: &str,
+    folder: &std::path::Path,
+    agreement: &str,
+) {
+    let (address, folder) = (server.address, folder.display());
     eprintln!("\nThe exchange {} stays up at {address}. Ctrl-C ends it.\n", exchange.name);
     eprintln!("A spare agency `{id}` with inbox `{id}/duty`, agreement `{agreement}`:");
     eprintln!("  credentials   {folder}");

@@ -5,6 +5,7 @@ use rustls_pki_types::pem::PemObject;
 use tempfile::TempDir;
 
 use super::*;
+use crate::clock::SystemClock;
 use crate::identity::{DevelopmentCa, Issued, Validity};
 
 const VALIDITY: Validity =
@@ -42,7 +43,7 @@ impl Files {
     }
 
     fn trust(&self) -> Trust {
-        Trust::load(self.settings()).unwrap()
+        Trust::load(self.settings(), Arc::new(SystemClock)).unwrap()
     }
 
     fn write(&self, name: &str, pem: &str) {
@@ -59,7 +60,7 @@ impl Files {
     }
 
     fn fault(&self, name: &str) -> String {
-        match Trust::load(self.settings()).err().expect("a fault") {
+        match Trust::load(self.settings(), Arc::new(SystemClock)).err().expect("a fault") {
             Error::File { path, fault } if path.ends_with(name) => fault,
             other => panic!("{other}"),
         }

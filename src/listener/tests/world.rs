@@ -65,17 +65,15 @@ impl World {
         write(folder.path(), "ca.pem", ca.certificate_pem());
         write(folder.path(), "crl.pem", &ca.crl(&[], VALIDITY).unwrap());
         let path = |name| folder.path().join(name);
-        let trust = Arc::new(
-            Trust::load(TrustSettings {
-                exchange: EXCHANGE.parse().unwrap(),
-                cert: path("server.pem"),
-                key: path("server.key"),
-                client_ca: path("ca.pem"),
-                crls: vec![path("crl.pem")],
-            })
-            .unwrap(),
-        );
         let clock = Arc::new(ManualClock::at(Moment(2_000_000_000_000_000_000)));
+        let settings = TrustSettings {
+            exchange: EXCHANGE.parse().unwrap(),
+            cert: path("server.pem"),
+            key: path("server.key"),
+            client_ca: path("ca.pem"),
+            crls: vec![path("crl.pem")],
+        };
+        let trust = Arc::new(Trust::load(settings, clock.clone()).unwrap());
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = socket.local_addr().unwrap().port();
         let (shutdown, release) = (CancellationToken::new(), CancellationToken::new());

@@ -4,9 +4,8 @@
 //! headers, batches, the zeros after them and the marks, changes nothing, and goes on after a
 //! problem at the next frame that is whole. Checks that the journal is what was written; that the
 //! entries are a ledger (roots, checkpoints) is checked by who knows the tree.
-//! Holds: I3. Knows: files.
+//! Holds: I3. Knows: files, disk.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::error::{Damage, Fault, JournalError};
@@ -16,6 +15,7 @@ use super::recovery::{must_join, nonzero_after, refuse_if_later_batch};
 use super::segment::{self, LedgerId, Segment, path_of};
 use super::spare::SPARE_FILE;
 use super::walk::{Batch, Placed, Step, Walker, doubtful, find_frame};
+use crate::store::disk::Dir;
 
 /// How many problems are listed; the rest are only counted.
 const PROBLEMS_MAX: usize = 1_000;
@@ -67,13 +67,14 @@ impl Report {
 /// # Errors
 /// Only where the folder or a file cannot be read at all; what is wrong in them is in the report.
 pub fn fsck(
-    dir: &Path,
+    dir: impl Into<Dir>,
     exchange: Exchange,
     is_erased: &mut dyn FnMut(u64) -> bool,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, JournalError> {
+    let dir = &dir.into();
     if segment::names(dir)?.is_empty() {
-        return Err(JournalError::NotThere(dir.to_owned()));
+        return Err(JournalError::NotThere(dir.path().to_owned()));
     }
     let mut check = Check {
         dir,
@@ -94,7 +95,7 @@ pub fn fsck(
 }
 
 struct Check<'a> {
-    dir: &'a Path,
+    dir: &'a Dir,
     exchange: Exchange,
     is_erased: &'a mut dyn FnMut(u64) -> bool,
     progress: &'a mut dyn FnMut(u64, u64),
@@ -160,7 +161,10 @@ impl Check<'_> {
 
     fn segments(&mut self) -> Result<(), JournalError> {
         let firsts = segment::list(self.dir)?;
-        let length_of = |&first| std::fs::metadata(path_of(self.dir, first)).map_or(0, |m| m.len());
+        let length_of = |&first| {
+            let file = self.dir.disk().open(&path_of(self.dir, first), false);
+            file.and_then(|file| file.length()).unwrap_or(0)
+        };
         self.total = firsts.iter().map(length_of).sum();
         let last = firsts.last().copied();
         let mut previous = None;

@@ -82,7 +82,7 @@ fn every_changed_byte_that_is_read_is_found_by_opening_or_scanning() {
                 break;
             }
             Bed::flip(&path, at);
-            match recovery::examine(&bed.dir, Some(LEDGER), &evidence) {
+            match recovery::examine(&(&bed.dir).into(), Some(LEDGER), &evidence) {
                 Err(JournalError::Damaged(damage)) => assert_eq!(damage.file, path),
                 Err(other) => panic!("{} byte {at}: {other}", path.display()),
                 Ok(plan) if !is_first => {

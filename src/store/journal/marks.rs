@@ -10,17 +10,16 @@
 //!       68 first entry of the last segment 8 · 76 CRC32C 4 · zeros to 4096
 //! ```
 //!
-//! Holds: I9. Knows: files.
+//! Holds: I9. Knows: files, disk.
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::error::{Damage, Fault, JournalError, broken};
 use super::frame::part;
 use super::segment::LedgerId;
-use crate::store::files;
+use crate::store::disk::{BoxFile, Dir};
+use crate::store::files::Durable;
 
 pub(super) const PUBLISHED_FILE: &str = "published";
 pub(super) const CLEAN_STOP_FILE: &str = "clean-stop";
@@ -88,17 +87,17 @@ pub(super) struct PublishedRead {
 
 /// Reads the published-size file; at least one slot must be whole.
 pub(super) fn read_published(
-    dir: &Path,
+    dir: &Dir,
     ledger_id: &LedgerId,
 ) -> Result<PublishedRead, JournalError> {
     let path = dir.join(PUBLISHED_FILE);
-    let file = match File::open(&path) {
+    let file = match dir.disk().open(&path, false) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(Damage::new(&path, 0, 0, Fault::Mark).into());
         }
         other => other.map_err(broken("open", &path))?,
     };
-    let length = file.metadata().map_err(broken("examine", &path))?.len();
+    let length = file.length().map_err(broken("examine", &path))?;
     if length != (SLOTS * SLOT_BYTES) as u64 {
         return Err(Damage::new(&path, length, 0, Fault::Mark).into());
     }
@@ -127,7 +126,7 @@ pub(super) fn read_published(
 #[derive(Debug)]
 pub(super) struct PublishedFile {
     path: PathBuf,
-    file: File,
+    file: BoxFile,
     ledger_id: LedgerId,
     slot: usize,
     last: Published,
@@ -136,14 +135,15 @@ pub(super) struct PublishedFile {
 impl PublishedFile {
     /// Writes the file anew with `mark` in both slots, durable, and keeps it open.
     pub(super) fn create(
-        dir: &Path,
+        dir: &Dir,
         ledger_id: LedgerId,
         mark: Published,
     ) -> Result<PublishedFile, JournalError> {
         let path = dir.join(PUBLISHED_FILE);
         let slot = encode(PUBLISHED_MAGIC, &ledger_id, &mark);
-        files::write_atomic(&path, &slot.repeat(SLOTS)).map_err(broken("write", &path))?;
-        let file = files::open_existing(&path).map_err(broken("open", &path))?;
+        let disk = dir.disk();
+        disk.write_atomic(&path, &slot.repeat(SLOTS)).map_err(broken("write", &path))?;
+        let file = disk.open(&path, true).map_err(broken("open", &path))?;
         Ok(PublishedFile { path, file, ledger_id, slot: 0, last: mark })
     }
 
@@ -169,18 +169,19 @@ impl PublishedFile {
 
 /// Reads the clean-stop mark, if there is one.
 pub(super) fn read_clean_stop(
-    dir: &Path,
+    dir: &Dir,
     ledger_id: &LedgerId,
 ) -> Result<Option<Published>, JournalError> {
     let path = dir.join(CLEAN_STOP_FILE);
-    let length = match fs::metadata(&path) {
+    let file = match dir.disk().open(&path, false) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other.map_err(broken("examine", &path))?.len(),
+        other => other.map_err(broken("open", &path))?,
     };
-    if length != SLOT_BYTES as u64 {
+    if file.length().map_err(broken("examine", &path))? != SLOT_BYTES as u64 {
         return Err(Damage::new(&path, 0, 0, Fault::Mark).into());
     }
-    let slot = fs::read(&path).map_err(broken("read", &path))?;
+    let mut slot = [0; SLOT_BYTES];
+    file.read_exact_at(&mut slot, 0).map_err(broken("read", &path))?;
     decode(CLEAN_STOP_MAGIC, ledger_id, &slot)
         .map(Some)
         .map_err(|fault| Damage::new(&path, 0, 0, fault).into())
@@ -188,17 +189,18 @@ pub(super) fn read_clean_stop(
 
 /// Leaves the clean-stop mark, durable.
 pub(super) fn write_clean_stop(
-    dir: &Path,
+    dir: &Dir,
     ledger_id: &LedgerId,
     mark: &Published,
 ) -> Result<(), JournalError> {
     let path = dir.join(CLEAN_STOP_FILE);
-    files::write_atomic(&path, &encode(CLEAN_STOP_MAGIC, ledger_id, mark))
+    dir.disk()
+        .write_atomic(&path, &encode(CLEAN_STOP_MAGIC, ledger_id, mark))
         .map_err(broken("write", &path))
 }
 
 /// Takes the clean-stop mark away, durably; before anything is appended.
-pub(super) fn remove_clean_stop(dir: &Path) -> Result<(), JournalError> {
+pub(super) fn remove_clean_stop(dir: &Dir) -> Result<(), JournalError> {
     let path = dir.join(CLEAN_STOP_FILE);
-    files::remove(&path).map_err(broken("remove", &path))
+    dir.disk().remove_durably(&path).map_err(broken("remove", &path))
 }

@@ -19,7 +19,7 @@
 //! cut-<label>-<size>         an unfinished batch that recovery cut and kept
 //! ```
 //!
-//! Holds: I1, I3, I9, I10. Knows: limits, files.
+//! Holds: I1, I3, I9, I10. Knows: limits, files, disk.
 
 mod error;
 mod frame;

@@ -2,11 +2,9 @@
 //!
 //! Takes locations or a range of entry numbers; gives records whose checksums were verified. Goes
 //! no further than the published size it is given, so that it never sees a batch half written.
-//! Holds: I3. Knows: files.
+//! Holds: I3. Knows: files, disk.
 
 use std::collections::VecDeque;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Location;
@@ -19,6 +17,7 @@ use super::marks::{self, Published};
 use super::recovery::must_join;
 use super::segment::{self, LedgerId, Segment, path_of};
 use super::walk::{Batch, Step, Walker};
+use crate::store::disk::Dir;
 
 /// How many segments a reader keeps open.
 const OPEN_SEGMENTS_MAX: usize = 16;
@@ -31,7 +30,7 @@ pub struct JournalReader {
 
 #[derive(Debug)]
 struct Inner {
-    dir: PathBuf,
+    dir: Dir,
     ledger_id: LedgerId,
     /// Least recently used first.
     open: Mutex<VecDeque<Arc<Segment>>>,
@@ -59,10 +58,10 @@ pub enum Scanned {
 }
 
 impl JournalReader {
-    pub(super) fn new(dir: &Path, ledger_id: LedgerId) -> JournalReader {
+    pub(super) fn new(dir: impl Into<Dir>, ledger_id: LedgerId) -> JournalReader {
         JournalReader {
             inner: Arc::new(Inner {
-                dir: dir.to_owned(),
+                dir: dir.into(),
                 ledger_id,
                 open: Mutex::new(VecDeque::new()),
             }),
@@ -75,9 +74,10 @@ impl JournalReader {
     /// # Errors
     /// [`JournalError::NotThere`], or [`JournalError::Damaged`] if the first segment's header or
     /// the published size cannot be read.
-    pub fn open_read_only(dir: &Path) -> Result<JournalReader, JournalError> {
+    pub fn open_read_only(dir: impl Into<Dir>) -> Result<JournalReader, JournalError> {
+        let dir = &dir.into();
         if segment::names(dir)?.is_empty() {
-            return Err(JournalError::NotThere(dir.to_owned()));
+            return Err(JournalError::NotThere(dir.path().to_owned()));
         }
         let first = Segment::open(dir, 0)?;
         let reader = JournalReader::new(dir, first.header.ledger_id);
@@ -275,7 +275,7 @@ fn next_segment(reader: &JournalReader, walker: &Walker) -> Result<Walker, Journ
     let ended = walker.segment();
     let next = walker.next_entry();
     let path = path_of(&reader.inner.dir, next);
-    if next == ended.header.first || !path.exists() {
+    if next == ended.header.first || !reader.inner.dir.disk().exists(&path) {
         return Err(Damage::new(&ended.path, walker.offset(), next, Fault::Missing).into());
     }
     let segment = reader.segment(next)?;

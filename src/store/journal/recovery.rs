@@ -15,9 +15,9 @@
 //!
 //! **After an unclean stop** the last segment is rewritten to a fresh file and synced: the page
 //! cache may show batches that a failed sync never brought to the disk.
-//! Holds: I1, I3, I9. Knows: files.
+//! Holds: I1, I3, I9. Knows: files, disk.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Location;
@@ -26,6 +26,7 @@ use super::frame::{DetailState, Trailer};
 use super::marks::{self, CLEAN_STOP_FILE, PUBLISHED_FILE, Published, PublishedRead};
 use super::segment::{self, LedgerId, Segment, name_of, path_of};
 use super::walk::{Batch, Placed, Step, Walker, find_frame};
+use crate::store::disk::Dir;
 use crate::store::files;
 
 /// Sizes that other sources name: nothing up to them may be missing.
@@ -97,7 +98,7 @@ pub(super) struct Plan {
 
 /// Examines the journal; modifies nothing.
 pub(super) fn examine(
-    dir: &Path,
+    dir: &Dir,
     expected: Option<LedgerId>,
     evidence: &Evidence,
 ) -> Result<Plan, JournalError> {
@@ -155,7 +156,7 @@ struct Chain {
 }
 
 impl Chain {
-    fn read(dir: &Path, expected: Option<LedgerId>) -> Result<Chain, JournalError> {
+    fn read(dir: &Dir, expected: Option<LedgerId>) -> Result<Chain, JournalError> {
         let mut firsts = segment::list(dir)?;
         let half_created = pop_half_created(dir, &mut firsts)?;
         let mut ledger_id = expected;
@@ -173,7 +174,9 @@ impl Chain {
         match (ledger_id, last) {
             (Some(ledger_id), Some(last)) => Ok(Chain { ledger_id, last, before, half_created }),
             // A journal gets its folder's name only when it is whole, so an empty folder is none.
-            _ if segment::names(dir)?.is_empty() => Err(JournalError::NotThere(dir.to_owned())),
+            _ if segment::names(dir)?.is_empty() => {
+                Err(JournalError::NotThere(dir.path().to_owned()))
+            }
             _ => Err(Damage::new(&path_of(dir, 0), 0, 0, Fault::MissingSegment).into()),
         }
     }
@@ -200,11 +203,7 @@ impl Chain {
 }
 
 /// A segment's header names the segment before it: that one must be there, and none in between.
-pub(super) fn must_join(
-    dir: &Path,
-    previous: Option<u64>,
-    segment: &Segment,
-) -> Result<(), Damage> {
+pub(super) fn must_join(dir: &Dir, previous: Option<u64>, segment: &Segment) -> Result<(), Damage> {
     let header = &segment.header;
     let begins_well = previous.is_some() || header.first == 0;
     if header.previous == previous && begins_well {
@@ -223,7 +222,7 @@ pub(super) fn must_join(
 
 /// Takes a last segment off the list that was created and never written to. The first segment is
 /// never taken for one: the folder got its name only when its header was durable.
-fn pop_half_created(dir: &Path, firsts: &mut Vec<u64>) -> Result<Option<u64>, JournalError> {
+fn pop_half_created(dir: &Dir, firsts: &mut Vec<u64>) -> Result<Option<u64>, JournalError> {
     let Some(&last) = firsts.last().filter(|_| firsts.len() > 1) else {
         return Ok(None);
     };
@@ -273,7 +272,7 @@ impl Named {
     }
 
     /// The marks must give the last batch's size the last batch's root.
-    fn must_agree(&self, dir: &Path, size: u64, last: Option<&Batch>) -> Result<(), JournalError> {
+    fn must_agree(&self, dir: &Dir, size: u64, last: Option<&Batch>) -> Result<(), JournalError> {
         let contradicts = |mark: &Published| {
             mark.size == size && last.is_some_and(|batch| batch.trailer.root != mark.root)
         };
@@ -386,7 +385,7 @@ pub(super) fn nonzero_after(
     end: u64,
     entry: u64,
 ) -> Result<Option<Damage>, JournalError> {
-    let found = files::first_nonzero(&segment.file, end, segment.header.length)
+    let found = files::first_nonzero(segment.file.as_ref(), end, segment.header.length)
         .map_err(broken("read", &segment.path))?;
     Ok(found.map(|at| Damage::new(&segment.path, at, entry, Fault::NotZero)))
 }
@@ -408,7 +407,7 @@ pub(super) fn refuse_if_later_batch(
 }
 
 fn written_end(segment: &Segment, from: u64) -> Result<u64, JournalError> {
-    let last = files::last_nonzero(&segment.file, from, segment.header.length)
+    let last = files::last_nonzero(segment.file.as_ref(), from, segment.header.length)
         .map_err(broken("read", &segment.path))?;
     Ok(last.map_or(from, |at| at + 1))
 }

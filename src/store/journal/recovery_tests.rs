@@ -26,7 +26,8 @@ fn knowing_index(size: u64) -> Evidence {
 
 /// The size that recovery would keep, and whether it would cut.
 fn outcome(bed: &Bed, evidence: Evidence) -> Result<(u64, bool), JournalError> {
-    examine(&bed.dir, Some(LEDGER), &evidence).map(|plan| (plan.size, plan.cut_to.is_some()))
+    examine(&(&bed.dir).into(), Some(LEDGER), &evidence)
+        .map(|plan| (plan.size, plan.cut_to.is_some()))
 }
 
 /// Opening refuses with this damage and modifies nothing.
@@ -199,7 +200,7 @@ fn damage_before_a_later_batch_is_no_torn_tail() {
         harmed[at as usize] ^= 0x40;
         fs::write(bed.segment(0), &harmed).unwrap();
         // A damaged detail is for the caller to judge: it may be an interrupted erasure.
-        if let Ok(plan) = examine(&bed.dir, None, &Evidence::default()) {
+        if let Ok(plan) = examine(&(&bed.dir).into(), None, &Evidence::default()) {
             assert_eq!((plan.size, plan.cut_to), (6, None));
             assert_eq!(plan.doubtful[0].state, DetailState::Damaged);
             let at_entry = plan.doubtful[0].location;
@@ -482,7 +483,7 @@ proptest! {
             let zeroed = (end + zeros).min(file.len());
             file[end..zeroed].fill(0);
         });
-        match examine(&bed.dir, Some(LEDGER), &knowing_index(2)) {
+        match examine(&(&bed.dir).into(), Some(LEDGER), &knowing_index(2)) {
             Ok(plan) => prop_assert!(plan.size == 2 || plan.size == 4),
             Err(error) => prop_assert!(matches!(error, JournalError::Damaged(_))),
         }

@@ -9,15 +9,14 @@
 //!         52 CRC32C 4 · 56 zeros to 4096
 //! ```
 //!
-//! Knows: files.
+//! Knows: files, disk.
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::error::{Damage, Fault, JournalError, broken};
 use super::frame::part;
+use crate::store::disk::{BoxFile, Dir, DiskFile};
 use crate::store::files;
 
 /// A ledger's identity: each of its files bears it, so that files of two ledgers never mix.
@@ -79,13 +78,13 @@ impl Header {
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) path: PathBuf,
-    pub(super) file: File,
+    pub(super) file: BoxFile,
     pub(super) header: Header,
 }
 
 impl Segment {
     /// Opens a segment for reading. Its header must be whole and agree with its name and length.
-    pub(super) fn open(dir: &Path, first: u64) -> Result<Segment, JournalError> {
+    pub(super) fn open(dir: &Dir, first: u64) -> Result<Segment, JournalError> {
         let (segment, damage) = Segment::open_anyway(dir, first)?;
         match damage {
             None => Ok(segment),
@@ -96,18 +95,18 @@ impl Segment {
     /// Like [`Segment::open`], but goes on with what the name and the file's length say where the
     /// header cannot be believed, and tells what is wrong with it.
     pub(super) fn open_anyway(
-        dir: &Path,
+        dir: &Dir,
         first: u64,
     ) -> Result<(Segment, Option<Damage>), JournalError> {
         let path = path_of(dir, first);
-        let file = match File::open(&path) {
+        let file = match dir.disk().open(&path, false) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(Damage::new(&path, 0, first, Fault::MissingSegment).into());
             }
             other => other.map_err(broken("open", &path))?,
         };
-        let length = file.metadata().map_err(broken("examine", &path))?.len();
-        let read = read_header(&file, length, first).map_err(broken("read", &path))?;
+        let length = file.length().map_err(broken("examine", &path))?;
+        let read = read_header(file.as_ref(), length, first).map_err(broken("read", &path))?;
         let (header, fault) = match read {
             Ok(header) => (header, None),
             Err(fault) => (assumed(first, length), Some(fault)),
@@ -119,8 +118,8 @@ impl Segment {
     /// Whether the whole file is zeros: created, and nothing ever written.
     pub(super) fn is_blank(&self) -> Result<bool, JournalError> {
         self.file
-            .metadata()
-            .and_then(|m| files::first_nonzero(&self.file, 0, m.len()))
+            .length()
+            .and_then(|length| files::first_nonzero(self.file.as_ref(), 0, length))
             .map(|found| found.is_none())
             .map_err(broken("read", &self.path))
     }
@@ -130,7 +129,7 @@ fn assumed(first: u64, length: u64) -> Header {
     Header { ledger_id: [0; 16], first, previous: None, length }
 }
 
-fn read_header(file: &File, length: u64, first: u64) -> io::Result<Result<Header, Fault>> {
+fn read_header(file: &dyn DiskFile, length: u64, first: u64) -> io::Result<Result<Header, Fault>> {
     let mut page = [0; HEADER_BYTES as usize];
     if length < HEADER_BYTES {
         return Ok(Err(Fault::SegmentLength { found: length, expected: HEADER_BYTES }));
@@ -148,7 +147,7 @@ fn read_header(file: &File, length: u64, first: u64) -> io::Result<Result<Header
 }
 
 /// The path of the segment that begins with entry `first`.
-pub(super) fn path_of(dir: &Path, first: u64) -> PathBuf {
+pub(super) fn path_of(dir: &Dir, first: u64) -> PathBuf {
     dir.join(name_of(first))
 }
 
@@ -158,24 +157,20 @@ pub(super) fn name_of(first: u64) -> String {
 }
 
 /// The first entry numbers of all segments in the folder, in order.
-pub(super) fn list(dir: &Path) -> Result<Vec<u64>, JournalError> {
+pub(super) fn list(dir: &Dir) -> Result<Vec<u64>, JournalError> {
     let mut firsts: Vec<u64> = names(dir)?.iter().filter_map(|name| first_of(name)).collect();
     firsts.sort_unstable();
     Ok(firsts)
 }
 
 /// All names in the folder; one that is not UTF-8 is shown as well as it can be.
-pub(super) fn names(dir: &Path) -> Result<Vec<String>, JournalError> {
-    let entries = match fs::read_dir(dir) {
+pub(super) fn names(dir: &Dir) -> Result<Vec<String>, JournalError> {
+    match dir.disk().list(dir.path()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(JournalError::NotThere(dir.to_owned()));
+            Err(JournalError::NotThere(dir.path().to_owned()))
         }
-        other => other.map_err(broken("list", dir))?,
-    };
-    entries
-        .map(|entry| entry.map(|e| e.file_name().to_string_lossy().into_owned()))
-        .collect::<io::Result<_>>()
-        .map_err(broken("list", dir))
+        other => other.map_err(broken("list", dir.path())),
+    }
 }
 
 /// The first entry number that a segment's file name gives, or `None` for another file.

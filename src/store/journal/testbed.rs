@@ -63,7 +63,7 @@ impl Bed {
 
     /// Changes one byte of a file in place.
     pub(super) fn flip(path: &Path, at: u64) {
-        let file = crate::store::files::open_existing(path).unwrap();
+        let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
         let mut byte = [0];
         file.read_exact_at(&mut byte, at).unwrap();
         byte[0] ^= 1 << (at % 8);

@@ -6,7 +6,6 @@
 //! Knows: limits, files.
 
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use super::Location;

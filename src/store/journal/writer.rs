@@ -3,11 +3,10 @@
 //! Whatever fails while bytes may be half on disk poisons the writer: it never writes or syncs
 //! again, since a second sync may answer "done" for pages that the first one lost. Opening the
 //! journal anew reads the truth from the disk.
-//! Holds: I1, I3, I9, I10. Knows: limits, files.
+//! Holds: I1, I3, I9, I10. Knows: limits, files, disk.
 
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::{fs::File, io};
+use std::io;
+use std::path::PathBuf;
 
 use super::error::{JournalError, broken};
 use super::frame::{EntryHead, Record, Trailer, encode_entry, encode_trailer};
@@ -21,6 +20,7 @@ use crate::limits::{
     BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, CHECKPOINT_BYTES_MAX, DETAIL_BYTES_MAX,
     LEAF_AND_FACTS_BYTES_MAX,
 };
+use crate::store::disk::{BoxFile, Dir, DiskFile};
 use crate::store::files::{self, Durable};
 
 /// The label of what recovery keeps aside, in bytes.
@@ -47,7 +47,7 @@ pub struct Room {
 /// The segment being written.
 pub(super) struct Active {
     path: PathBuf,
-    pub(super) file: Box<dyn Durable>,
+    pub(super) file: BoxFile,
     first: u64,
     length: u64,
     end: u64,
@@ -56,7 +56,7 @@ pub(super) struct Active {
 /// The journal, open for writing. There must be one for each folder at a time; the lock on the data
 /// folder sees to that.
 pub struct Journal {
-    dir: PathBuf,
+    dir: Dir,
     ledger_id: LedgerId,
     options: Options,
     pub(super) active: Active,
@@ -77,36 +77,38 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::AlreadyThere`], or [`JournalError::Io`].
-    pub fn create(dir: &Path, ledger_id: LedgerId) -> Result<Journal, JournalError> {
+    pub fn create(dir: impl Into<Dir>, ledger_id: LedgerId) -> Result<Journal, JournalError> {
         Journal::create_with(dir, ledger_id, Options::default())
     }
 
     /// Like [`Journal::create`], with options.
     pub fn create_with(
-        dir: &Path,
+        dir: impl Into<Dir>,
         ledger_id: LedgerId,
         options: Options,
     ) -> Result<Journal, JournalError> {
         check_options(&options)?;
+        let dir = &dir.into();
         match segment::names(dir) {
             Err(JournalError::NotThere(_)) => {}
             Ok(names) if names.is_empty() => {}
-            Ok(_) => return Err(JournalError::AlreadyThere(dir.to_owned())),
+            Ok(_) => return Err(JournalError::AlreadyThere(dir.path().to_owned())),
             Err(error) => return Err(error),
         }
         // All under another name first, so that a journal is there whole or not at all.
-        let temporary = files::temporary_for(dir);
-        files::create_dir_anew(&temporary).map_err(broken("create", &temporary))?;
+        let temporary = &dir.beside(files::temporary_for(dir.path()));
+        let disk = dir.disk();
+        disk.make_dir_anew(temporary.path()).map_err(broken("create", temporary.path()))?;
         let nothing = Published { size: 0, segment: 0, root: [0; 32] };
-        PublishedFile::create(&temporary, ledger_id, nothing)?;
-        marks::write_clean_stop(&temporary, &ledger_id, &nothing)?;
+        PublishedFile::create(temporary, ledger_id, nothing)?;
+        marks::write_clean_stop(temporary, &ledger_id, &nothing)?;
         let header = Header { ledger_id, first: 0, previous: None, length: options.segment_bytes };
-        let first = path_of(&temporary, 0);
-        files::create_zeroed(&first, header.length, &false.into())
-            .and_then(|file| write_header(&file, &header))
-            .and_then(|()| files::sync_dir(&temporary))
+        let first = path_of(temporary, 0);
+        disk.create_zeroed(&first, header.length, &false.into())
+            .and_then(|file| write_header(file.as_ref(), &header))
+            .and_then(|()| disk.sync_dir(temporary.path()))
             .map_err(broken("create", &first))?;
-        files::rename(&temporary, dir).map_err(broken("create", dir))?;
+        disk.rename_durably(temporary.path(), dir.path()).map_err(broken("create", dir.path()))?;
         let (journal, _) =
             Journal::open_with(dir, Some(ledger_id), Evidence::default(), "created", options)?;
         Ok(journal)
@@ -119,7 +121,7 @@ impl Journal {
     /// [`JournalError::Damaged`] if anything but an unfinished, unacknowledged last batch is wrong:
     /// nothing was modified then. [`JournalError::NotThere`] if there is no journal.
     pub fn open(
-        dir: &Path,
+        dir: impl Into<Dir>,
         ledger_id_expected: Option<LedgerId>,
         evidence: Evidence,
         now_label: &str,
@@ -129,7 +131,7 @@ impl Journal {
 
     /// Like [`Journal::open`], with options.
     pub fn open_with(
-        dir: &Path,
+        dir: impl Into<Dir>,
         ledger_id_expected: Option<LedgerId>,
         evidence: Evidence,
         now_label: &str,
@@ -137,6 +139,7 @@ impl Journal {
     ) -> Result<(Journal, Recovery), JournalError> {
         check_options(&options)?;
         check_label(now_label)?;
+        let dir = &dir.into();
         let plan = recovery::examine(dir, ledger_id_expected, &evidence)?;
         let mended = mend::carry_out(dir, &plan, now_label)?;
         let last = plan.last_batch.as_ref();
@@ -146,12 +149,12 @@ impl Journal {
         let published = PublishedFile::create(dir, plan.ledger_id, mark)?;
         marks::remove_clean_stop(dir)?;
         let journal = Journal {
-            dir: dir.to_owned(),
+            dir: dir.clone(),
             ledger_id: plan.ledger_id,
             options,
             active: Active {
                 path: plan.last.path.clone(),
-                file: Box::new(mended.active),
+                file: mended.active,
                 first,
                 length: plan.last.header.length,
                 end: plan.end,
@@ -206,8 +209,11 @@ impl Journal {
             self.roll(bytes)?;
         }
         let start = self.active.end;
-        let written =
-            self.active.file.put(&self.scratch, start).and_then(|()| self.active.file.sync());
+        let written = self
+            .active
+            .file
+            .write_all_at(&self.scratch, start)
+            .and_then(|()| self.active.file.sync_data());
         if let Err(source) = written {
             self.poisoned = true;
             let path = self.active.path.clone();
@@ -259,8 +265,9 @@ impl Journal {
         let erased = if location.segment == self.active.first {
             erase_in(self.active.file.as_ref(), &zeros, offset)
         } else {
-            files::open_existing(&path_of(&self.dir, location.segment))
-                .and_then(|file| erase_in(&file, &zeros, offset))
+            let path = path_of(&self.dir, location.segment);
+            let file = self.dir.disk().open(&path, true);
+            file.and_then(|file| erase_in(file.as_ref(), &zeros, offset))
         };
         erased.map_err(|source| {
             self.poisoned = true;
@@ -327,13 +334,13 @@ impl Journal {
         let spare = self
             .spare
             .take()
-            .map_err(|source| JournalError::NoRoom { dir: self.dir.clone(), source })?;
+            .map_err(|source| JournalError::NoRoom { dir: self.dir.path().to_owned(), source })?;
         let installed = self.install(spare);
         self.poisoned = installed.is_err();
         installed
     }
 
-    fn install(&mut self, file: File) -> Result<(), JournalError> {
+    fn install(&mut self, file: BoxFile) -> Result<(), JournalError> {
         let header = Header {
             ledger_id: self.ledger_id,
             first: self.size,
@@ -341,34 +348,29 @@ impl Journal {
             length: self.options.segment_bytes,
         };
         let path = path_of(&self.dir, header.first);
-        if path.exists() {
+        if self.dir.disk().exists(&path) {
             return Err(broken("create", &path)(io::ErrorKind::AlreadyExists.into()));
         }
-        write_header(&file, &header)
-            .and_then(|()| files::rename(self.spare.path(), &path))
+        write_header(file.as_ref(), &header)
+            .and_then(|()| self.dir.disk().rename_durably(self.spare.path(), &path))
             .map_err(broken("create", &path))?;
         self.spare.begin();
         // From now on a missing last segment is noticed, whatever becomes of the published size.
         let last = *self.published.last();
         self.published.write(Published { segment: header.first, ..last })?;
         self.published.sync()?;
-        self.active = Active {
-            path,
-            file: Box::new(file),
-            first: header.first,
-            length: header.length,
-            end: HEADER_BYTES,
-        };
+        self.active =
+            Active { path, file, first: header.first, length: header.length, end: HEADER_BYTES };
         Ok(())
     }
 }
 
-fn erase_in(file: &dyn Durable, zeros: &[u8], offset: u64) -> io::Result<()> {
-    file.put(zeros, offset)?;
-    file.sync()
+fn erase_in(file: &dyn DiskFile, zeros: &[u8], offset: u64) -> io::Result<()> {
+    file.write_all_at(zeros, offset)?;
+    file.sync_data()
 }
 
-fn write_header(file: &File, header: &Header) -> io::Result<()> {
+fn write_header(file: &dyn DiskFile, header: &Header) -> io::Result<()> {
     file.write_all_at(&header.encode(), 0)?;
     file.sync_all()
 }

@@ -11,7 +11,7 @@ use crate::limits::{
     BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, CHECKPOINT_BYTES_MAX, DETAIL_BYTES_MAX,
     LEAF_AND_FACTS_BYTES_MAX,
 };
-use crate::store::files::Durable;
+use crate::store::disk::{BoxFile, DiskFile};
 
 #[test]
 fn reads_back_what_was_appended_over_many_segments() {
@@ -284,18 +284,32 @@ fn refuses_labels_that_are_no_file_names() {
 }
 
 /// Notes the calls a commit stands on, in order.
-struct Noting(Box<dyn Durable>, Arc<Mutex<Vec<String>>>);
+#[derive(Debug)]
+struct Noting(BoxFile, Arc<Mutex<Vec<String>>>);
 
-impl Durable for Noting {
-    fn put(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let call = format!("put {} at {offset}", bytes.len());
-        self.1.lock().unwrap().push(call);
-        self.0.put(bytes, offset)
+impl DiskFile for Noting {
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(bytes, offset)
     }
 
-    fn sync(&self) -> io::Result<()> {
-        self.1.lock().unwrap().push("sync".to_owned());
-        self.0.sync()
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let call = format!("write {} at {offset}", bytes.len());
+        self.1.lock().unwrap().push(call);
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.1.lock().unwrap().push("sync data".to_owned());
+        self.0.sync_data()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.1.lock().unwrap().push("sync all".to_owned());
+        self.0.sync_all()
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        self.0.length()
     }
 }
 
@@ -311,15 +325,15 @@ fn a_batch_is_one_write_and_then_one_sync() {
     let places = append(&mut journal, 3);
     let start = places.locations[0].offset;
     let bytes = places.trailer.offset + u64::from(places.trailer.length) - start;
-    let put = format!("put {bytes} at {start}");
-    assert_eq!(*calls.lock().unwrap(), [put.as_str(), "sync"]);
+    let write = format!("write {bytes} at {start}");
+    assert_eq!(*calls.lock().unwrap(), [write.as_str(), "sync data"]);
 
     append(&mut journal, 1);
     calls.lock().unwrap().clear();
     let erased = places.locations[2];
     journal.erase(erased).unwrap();
-    let put = format!("put 72 at {}", erased.offset + u64::from(erased.length) - 72);
-    assert_eq!(*calls.lock().unwrap(), [put.as_str(), "sync"]);
+    let write = format!("write 72 at {}", erased.offset + u64::from(erased.length) - 72);
+    assert_eq!(*calls.lock().unwrap(), [write.as_str(), "sync data"]);
 }
 
 #[test]
@@ -332,37 +346,50 @@ fn the_writer_can_move_to_its_thread_and_readers_can_be_shared() {
 }
 
 /// Fails one of the two calls a commit stands on, after doing it or instead of it; counts syncs.
+#[derive(Debug)]
 struct Failing {
-    inner: Box<dyn Durable>,
-    fail_put: bool,
+    inner: BoxFile,
+    fail_write: bool,
     keep: bool,
     syncs: Arc<AtomicU32>,
 }
 
-impl Durable for Failing {
-    fn put(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if !self.fail_put {
-            return self.inner.put(bytes, offset);
+impl DiskFile for Failing {
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.inner.read_exact_at(bytes, offset)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if !self.fail_write {
+            return self.inner.write_all_at(bytes, offset);
         }
         let part = if self.keep { bytes.len() } else { bytes.len() / 2 };
-        self.inner.put(&bytes[..part], offset)?;
+        self.inner.write_all_at(&bytes[..part], offset)?;
         Err(io::Error::other("injected"))
     }
 
-    fn sync(&self) -> io::Result<()> {
+    fn sync_data(&self) -> io::Result<()> {
         self.syncs.fetch_add(1, Ordering::Relaxed);
         if self.keep {
-            self.inner.sync()?;
+            self.inner.sync_data()?;
         }
         Err(io::Error::other("injected"))
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        self.inner.length()
     }
 }
 
-fn harm(journal: &mut Journal, fail_put: bool, keep: bool) -> Arc<AtomicU32> {
+fn harm(journal: &mut Journal, fail_write: bool, keep: bool) -> Arc<AtomicU32> {
     let syncs = Arc::new(AtomicU32::new(0));
     let inner =
         std::mem::replace(&mut journal.active.file, Box::new(tempfile::tempfile().unwrap()));
-    journal.active.file = Box::new(Failing { inner, fail_put, keep, syncs: Arc::clone(&syncs) });
+    journal.active.file = Box::new(Failing { inner, fail_write, keep, syncs: Arc::clone(&syncs) });
     syncs
 }
 
@@ -370,17 +397,17 @@ fn harm(journal: &mut Journal, fail_put: bool, keep: bool) -> Arc<AtomicU32> {
 /// again, and opening it reads the truth.
 #[test]
 fn a_failed_write_or_sync_poisons_and_recovery_reads_the_truth() {
-    for (fail_put, keep) in [(false, false), (false, true), (true, false), (true, true)] {
+    for (fail_write, keep) in [(false, false), (false, true), (true, false), (true, true)] {
         let bed = Bed::new();
         let mut journal = bed.create();
         let early = append(&mut journal, 2);
         append(&mut journal, 2);
-        let syncs = harm(&mut journal, fail_put, keep);
+        let syncs = harm(&mut journal, fail_write, keep);
         let unknown = try_append(&mut journal, 3);
         assert!(matches!(unknown, Err(JournalError::OutcomeUnknown { .. })));
         assert!(journal.is_poisoned());
         let after = syncs.load(Ordering::Relaxed);
-        assert_eq!(after, u32::from(!fail_put));
+        assert_eq!(after, u32::from(!fail_write));
         assert!(matches!(try_append(&mut journal, 1), Err(JournalError::Poisoned)));
         assert!(matches!(journal.published(2, root(2)), Err(JournalError::Poisoned)));
         assert!(matches!(journal.erase(early.locations[0]), Err(JournalError::Poisoned)));
@@ -388,7 +415,7 @@ fn a_failed_write_or_sync_poisons_and_recovery_reads_the_truth() {
         assert_eq!(syncs.load(Ordering::Relaxed), after);
 
         let (mut journal, recovery) = bed.open().unwrap();
-        let whole = !fail_put || keep;
+        let whole = !fail_write || keep;
         assert_eq!(recovery.size, if whole { 7 } else { 4 });
         assert_eq!(recovery.cut.is_some(), !whole);
         assert!(recovery.tail_rewritten && !recovery.clean);

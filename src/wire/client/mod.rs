@@ -25,7 +25,10 @@ use tonic_types::StatusExt;
 use crate::{
     clock::{Clock, Moment, SystemClock},
     directory::Directory,
-    identity::{self, TlsConnector, tls},
+    identity::{
+        self, TlsConnector,
+        tls::{self, Dial, Tcp},
+    },
     limits,
     proto::{
         self, ApplyRequest, Facts, ListChangesRequest, ReceiveRequest, ReceiveResponse,
@@ -92,6 +95,7 @@ pub struct Client {
     folder: Arc<SystemFolder>,
     channel: Channel,
     directory: Arc<RwLock<Arc<Directory>>>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Client {
@@ -100,6 +104,18 @@ impl Client {
     /// # Errors
     /// If certificates or the address cannot be used.
     pub fn new(folder: SystemFolder) -> Result<Self, ClientError> {
+        Self::over(folder, Tcp, Arc::new(SystemClock))
+    }
+
+    /// The same over another network than TCP, by another clock than the machine's.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn over(
+        folder: SystemFolder,
+        dial: impl Dial,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ClientError> {
         let settings = &folder.settings;
         let unusable = |reason: &dyn ToString| {
             ClientError::Again(format!("{}: {}", settings.server, reason.to_string()))
@@ -108,7 +124,8 @@ impl Client {
             ServerName::try_from(settings.server_name.clone()).map_err(|error| unusable(&error))?;
         let config =
             tls::client_config(&folder.ca(), &folder.certificate(), &folder.certificate_key())?;
-        let connector = TlsConnector::new(config).expecting(name);
+        let config = tls::judged_by(config, Arc::clone(&clock));
+        let connector = TlsConnector::new(config).over(dial).expecting(name);
         let uri: Uri =
             format!("http://{}", settings.server).parse().map_err(|error| unusable(&error))?;
         let channel = Endpoint::from(uri)
@@ -120,7 +137,7 @@ impl Client {
             .connect_with_connector_lazy(connector);
         let directory = Directory::of(settings.exchange.as_str());
         let directory = Arc::new(RwLock::new(Arc::new(directory)));
-        Ok(Self { folder: Arc::new(folder), channel, directory })
+        Ok(Self { folder: Arc::new(folder), channel, directory, clock })
     }
 
     /// The system's folder.
@@ -179,7 +196,7 @@ impl Client {
     /// Calls `make` with a composer of this moment.
     pub fn compose<T>(&self, make: impl FnOnce(&Composer<'_>) -> T) -> T {
         let directory = self.directory();
-        make(&Composer::new(&self.folder, &directory, now()))
+        make(&Composer::new(&self.folder, &directory, self.clock.now()))
     }
 
     /// Submits an envelope once, and verifies the receipt before it believes it.
@@ -218,7 +235,10 @@ impl Client {
     /// A receipt must prove, under the ledger's key that this folder has, that facts of
     /// our own and this very envelope are in the ledger. The receipt of a repeat proves
     /// the envelope that was accepted first, which may have been sealed otherwise.
-    fn verify(&self, envelope: &[u8], response: &SubmitResponse) -> Result<(), ClientError> {
+    ///
+    /// # Errors
+    /// [`ClientError::Suspect`], which says what does not fit.
+    pub fn verify(&self, envelope: &[u8], response: &SubmitResponse) -> Result<(), ClientError> {
         let receipt = response.receipt.as_ref().ok_or_else(|| suspect(&"there is no receipt"))?;
         let (entry, tlog_proof) = (receipt.entry, &receipt.tlog_proof);
         let proof = Proof { entry, tlog_proof, leaf: &receipt.leaf };

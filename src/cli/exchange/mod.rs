@@ -1,27 +1,28 @@
-//! The throw-away exchange: made, served on loopback, and its directory loaded over
-//! the directory service, each agency with its own keys and certificate.
+//! A throw-away exchange, for the demonstration and for measurements: founded in a folder,
+//! and its directory loaded over the directory service, each agency with its own keys and
+//! certificate. Who serves it is the caller's to say.
 //!
 //! Knows: server, wire::client, identity.
+
+pub(crate) mod parties;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use anyhow::Context;
-use tokio::net::TcpListener;
 
-use super::pack::{Agency, Agreement, Area, Pack};
+use self::parties::{Agency, Agreement, Area, Parties};
 use crate::{
     clock::{Clock, SystemClock},
-    config::Config,
     domain::ids::{ExchangeName, InboxId, RoleName},
     identity::DevelopmentCa,
     ledger::note::Vkey,
     proto::{self, SignedChange, directory_change::Change},
-    server::{Server, founding},
+    server::founding,
     wire::client::{
         Client,
         enrol::{self, Enrolment},
@@ -32,30 +33,28 @@ use crate::{
 /// The name of the one system that each simulated agency has.
 const SYSTEM: &str = "case-management";
 
-/// A served exchange, and a client for each agency.
-pub(super) struct Exchange {
-    pub(super) name: ExchangeName,
-    pub(super) folder: PathBuf,
-    pub(super) vkey: Vkey,
-    pub(super) server: Server,
-    pub(super) admin: Client,
-    pub(super) on_call: Client,
-    pub(super) auditor: Client,
-    pub(super) agencies: BTreeMap<String, Client>,
+/// A founded exchange, and a client for each agency.
+pub(crate) struct Exchange {
+    pub(crate) name: ExchangeName,
+    pub(crate) folder: PathBuf,
+    pub(crate) vkey: Vkey,
+    pub(crate) admin: Client,
+    pub(crate) on_call: Client,
+    pub(crate) auditor: Client,
+    pub(crate) agencies: BTreeMap<String, Client>,
     address: String,
     ca: DevelopmentCa,
 }
 
 impl Exchange {
-    /// Makes it in a folder and serves it on a free port of loopback.
-    pub(super) async fn start(folder: &Path, name: &ExchangeName) -> anyhow::Result<Self> {
-        let socket = TcpListener::bind(("127.0.0.1", 0)).await.context("no port on loopback")?;
-        let address = socket.local_addr()?;
+    /// Makes it in a folder, to be served at an address of loopback.
+    pub(crate) async fn found(
+        folder: &Path,
+        name: &ExchangeName,
+        address: SocketAddr,
+    ) -> anyhow::Result<Self> {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let vkey = founding::found(folder, name, address, &names).await?;
-        let mut config = Config::read(&folder.join("cairn.toml"))?;
-        config.metrics = None;
-        let server = Server::start_on(&config, Arc::new(SystemClock), socket).await?;
         let operator = |system: &str| -> anyhow::Result<Client> {
             let path = folder.join("systems").join(founding::OPERATOR).join(system);
             Ok(Client::new(SystemFolder::open(&path)?)?)
@@ -71,37 +70,36 @@ impl Exchange {
             admin: operator("admin")?,
             on_call: operator("on-call")?,
             auditor: operator("auditor")?,
-            server,
             agencies: BTreeMap::new(),
             address: address.to_string(),
             ca,
         })
     }
 
-    /// Loads the pack's directory: areas, agencies with their systems, inboxes and
-    /// keys, and the agreements that their parties sign.
-    pub(super) async fn load(
+    /// Loads a directory: areas, agencies with their systems, inboxes and keys, and the
+    /// agreements that their parties sign.
+    pub(crate) async fn load(
         &mut self,
-        pack: &Pack,
+        parties: &Parties,
         progress: &mut dyn FnMut(&str),
     ) -> anyhow::Result<()> {
-        let declared = pack.agencies.areas.iter().map(|area| &area.id);
-        let named = pack.agencies.agencies.iter().map(|agency| &agency.area);
+        let declared = parties.areas.iter().map(|area| &area.id);
+        let named = parties.agencies.iter().map(|agency| &agency.area);
         let areas: BTreeSet<&String> = declared.chain(named).filter(|id| !id.is_empty()).collect();
         for id in areas {
             let area = proto::Area { id: id.clone(), ..Default::default() };
             self.apply(Change::Area(area)).await.with_context(|| format!("area {id}"))?;
         }
-        for agency in &pack.agencies.agencies {
+        for agency in &parties.agencies {
             progress(agency.id.as_str());
             let client =
                 self.enrol(agency).await.with_context(|| format!("agency {}", agency.id))?;
             self.agencies.insert(agency.id.to_string(), client);
         }
-        for area in &pack.agencies.areas {
+        for area in &parties.areas {
             self.lead(area).await.with_context(|| area.id.clone())?;
         }
-        for agreement in &pack.agencies.agreements {
+        for agreement in &parties.agreements {
             progress(&agreement.id);
             self.agree(agreement).await.with_context(|| agreement.id.clone())?;
         }
@@ -112,7 +110,7 @@ impl Exchange {
     }
 
     /// Makes an agency's folder and registers all that is its own.
-    pub(super) async fn enrol(&self, agency: &Agency) -> anyhow::Result<Client> {
+    pub(crate) async fn enrol(&self, agency: &Agency) -> anyhow::Result<Client> {
         let settings = SystemSettings {
             exchange: self.name.clone(),
             agency: agency.id.clone(),
@@ -183,13 +181,13 @@ impl Exchange {
     }
 
     /// Brings an agreement into force: every party signs it.
-    pub(super) async fn agree(&self, agreement: &Agreement) -> anyhow::Result<()> {
+    pub(crate) async fn agree(&self, agreement: &Agreement) -> anyhow::Result<()> {
         self.agree_among(agreement, &self.agencies).await
     }
 
     /// The same, signed by these clients. A party that is not among them could
     /// neither sign nor send.
-    pub(super) async fn agree_among(
+    pub(crate) async fn agree_among(
         &self,
         agreement: &Agreement,
         agencies: &BTreeMap<String, Client>,

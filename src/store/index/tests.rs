@@ -1,0 +1,407 @@
+//! The index against a plain map: whatever is applied, merged, lost in a crash or harmed on disk.
+//!
+//! Cites I5, I9, I10.
+
+use std::collections::BTreeMap;
+
+use proptest::{collection::vec, prelude::*};
+use tempfile::TempDir;
+
+use super::{
+    block::{Block, BlockBuilder, BlockCursor},
+    filter::{self, FilterBuilder},
+    manifest::Manifest,
+    page::{Kind, Page},
+    run::{RunWriter, page_key},
+    shelf::{Shelf, Slice},
+    *,
+};
+
+const SMALL: usize = 8 * 1024;
+
+fn mark(size: u64) -> Watermark {
+    Watermark { ledger: [7; 16], size, root: [1; 32], frontier: vec![2; 40], time: size }
+}
+
+fn key(number: u64) -> Vec<u8> {
+    [&b"k"[..], &(number / 8).to_be_bytes(), format!("agency-{number}").as_bytes()].concat()
+}
+
+/// An index in a folder, the batches applied to it, and the map that they make.
+struct Model {
+    folder: TempDir,
+    index: Option<Index>,
+    batches: Vec<Changes>,
+    map: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Model {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Some(Index::open_with(&folder.path().join("index"), SMALL).unwrap());
+        Self { folder, index, batches: Vec::new(), map: BTreeMap::new() }
+    }
+
+    fn index(&self) -> &Index {
+        self.index.as_ref().unwrap()
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("index")
+    }
+
+    fn apply(&mut self, changes: Changes) {
+        for (key, value) in changes.clone() {
+            match value {
+                Some(value) => self.map.insert(key, value),
+                None => self.map.remove(&key),
+            };
+        }
+        self.batches.push(changes.clone());
+        self.index().apply(changes, &mark(self.batches.len() as u64)).unwrap();
+    }
+
+    /// Closes and opens again. What was lost is applied again, as recovery does from the journal.
+    fn reopen(&mut self) -> u64 {
+        self.index = None;
+        let index = Index::open_with(&self.path(), SMALL).unwrap();
+        let size = index.watermark().map_or(0, |mark| mark.size);
+        for (number, changes) in (1_u64..).zip(&self.batches).skip(size as usize) {
+            index.apply(changes.clone(), &mark(number)).unwrap();
+        }
+        self.index = Some(index);
+        size
+    }
+
+    fn check(&self) {
+        let index = self.index();
+        let all: Vec<_> = self.map.clone().into_iter().collect();
+        assert_eq!(index.walk(Vec::new(), None).collect::<Vec<_>>(), all);
+        for number in 0..130 {
+            let key = key(number);
+            assert_eq!(index.value(&key), self.map.get(&key).cloned(), "{number}");
+            let prefix = &key[..9];
+            let under: Vec<_> =
+                all.iter().filter(|(key, _)| key.starts_with(prefix)).cloned().collect();
+            assert_eq!(index.under(prefix, 100), under);
+            assert_eq!(index.under(prefix, 2), under.into_iter().take(2).collect::<Vec<_>>());
+        }
+        let range: Vec<_> = index.range(key(40), key(90)).collect();
+        let expected: Vec<_> =
+            self.map.range(key(40)..key(90)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        assert_eq!(range, expected);
+        assert_eq!(index.watermark().map_or(0, |mark| mark.size), self.batches.len() as u64);
+        index.must_be_whole().unwrap();
+    }
+
+    /// The same batches into another index, laid out otherwise.
+    fn hash_of_another(&self) -> [u8; 32] {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::open_with(&folder.path().join("index"), 1_000_000).unwrap();
+        for (number, changes) in (1_u64..).zip(&self.batches) {
+            index.apply(changes.clone(), &mark(number)).unwrap();
+        }
+        index.content_hash()
+    }
+
+    /// Batches enough for several merges.
+    fn grow(&mut self) {
+        for batch in 0..120_u64 {
+            let value = |number: u64| (number % 5 != batch % 5).then(|| vec![batch as u8; 300]);
+            let numbers = (0..20).map(|number| (number * 7 + batch * 3) % 130);
+            self.apply(numbers.map(|number| (key(number), value(number))).collect());
+        }
+        self.index().flush();
+        self.index().core.settled();
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Apply(Vec<(u64, Option<usize>)>),
+    Crash,
+    Flush,
+    Reopen,
+    Settle,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let change = (0_u64..130, proptest::option::weighted(0.7, 0_usize..900));
+    prop_oneof![
+        20 => vec(change, 1..30).prop_map(Step::Apply),
+        1 => Just(Step::Crash),
+        2 => Just(Step::Flush),
+        1 => Just(Step::Reopen),
+        1 => Just(Step::Settle),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// I5, I9: any batches, written, merged, closed in order or lost in a crash: the index is the
+    /// map, its hash does not depend on how it lies, and a start never claims more than was applied.
+    #[test]
+    fn is_a_plain_map_whatever_happens(steps in vec(step(), 1..60)) {
+        let mut model = Model::new();
+        for step in steps {
+            match step {
+                Step::Apply(changes) => model.apply(
+                    changes
+                        .into_iter()
+                        .map(|(number, value)| (key(number), value.map(|n| vec![n as u8; n])))
+                        .collect(),
+                ),
+                Step::Crash => {
+                    let size = model.reopen();
+                    prop_assert!(size <= model.batches.len() as u64);
+                }
+                Step::Flush => model.index().flush(),
+                Step::Reopen => {
+                    model.index().flush();
+                    prop_assert_eq!(model.reopen(), model.batches.len() as u64);
+                }
+                Step::Settle => model.index().core.settled(),
+            }
+        }
+        model.check();
+        prop_assert_eq!(model.index().content_hash(), model.hash_of_another());
+    }
+
+    #[test]
+    fn a_block_gives_back_what_it_was_given(
+        entries in proptest::collection::btree_map(vec(any::<u8>(), 0..20), proptest::option::of(vec(any::<u8>(), 0..40)), 1..200),
+        wanted in vec(any::<u8>(), 0..20),
+    ) {
+        let mut builder = BlockBuilder::default();
+        entries.iter().for_each(|(key, value)| builder.push(key, value.as_deref()));
+        let page = builder.finish(1, 0, None);
+        let open = || Block::open(Slice::from(page.clone()), 1).unwrap();
+        for (key, value) in &entries {
+            prop_assert_eq!(open().find(key).unwrap(), Some(value.clone()));
+        }
+        prop_assert_eq!(open().find(&wanted).unwrap(), entries.get(&wanted).cloned());
+        let mut cursor = BlockCursor::seek(open(), &wanted).unwrap();
+        for (key, value) in entries.range(wanted..) {
+            prop_assert_eq!(cursor.entry(), Some((key.as_slice(), value.as_deref())));
+            cursor.advance().unwrap();
+        }
+        prop_assert_eq!(cursor.entry(), None);
+    }
+
+    #[test]
+    fn a_filter_knows_every_key_and_every_beginning(
+        keys in proptest::collection::btree_set(vec(0_u8..4, 1..14), 1..300),
+    ) {
+        let mut builder = FilterBuilder::default();
+        keys.iter().for_each(|key| builder.push(key));
+        let page = Page::open(Slice::from(builder.finish(1, 0, None)), Kind::Filter, 1).unwrap();
+        for key in &keys {
+            prop_assert!(filter::may_hold(&page, key));
+            prop_assert!(key.len() < 9 || filter::may_hold(&page, &key[..9]));
+        }
+    }
+}
+
+#[test]
+fn a_filter_seldom_takes_an_absent_key_for_present() {
+    let mut builder = FilterBuilder::default();
+    (0..3_000_u64).for_each(|number| builder.push(&number.to_be_bytes()));
+    let page = Page::open(Slice::from(builder.finish(1, 0, None)), Kind::Filter, 1).unwrap();
+    let absent = (3_000..103_000_u64).map(u64::to_be_bytes);
+    let taken = absent.filter(|key| filter::may_hold(&page, key)).count();
+    assert!(taken < 3_000, "{taken} of 100,000");
+}
+
+#[test]
+fn every_flipped_bit_of_a_page_is_noticed() {
+    let mut builder = BlockBuilder::default();
+    (0..40).for_each(|number| builder.push(&key(number), Some(b"value")));
+    let page = builder.finish(9, 3, Some(b"next"));
+    assert!(Block::open(Slice::from(page.clone()), 8).is_err(), "another run's");
+    for bit in 0..8 * page.len() {
+        let mut harmed = page.clone();
+        harmed[bit / 8] ^= 1 << (bit % 8);
+        assert!(Block::open(Slice::from(harmed), 9).is_err(), "bit {bit}");
+    }
+    for kept in 0..page.len() {
+        assert!(Block::open(Slice::from(page[..kept].to_vec()), 9).is_err(), "cut to {kept}");
+    }
+}
+
+#[test]
+fn runs_stay_few_and_removals_fall_away_in_the_oldest() {
+    let mut model = Model::new();
+    model.grow();
+    model.check();
+    let runs = model.index().core.runs();
+    assert!(runs.len() < 3 * crate::limits::INDEX_RUNS_MERGED, "{} runs", runs.len());
+    let oldest = runs.last().unwrap();
+    assert!(oldest.meta.bytes as usize > SMALL, "it was merged");
+    let mut cursor = run::RunCursor::seek(oldest, b"").unwrap();
+    while let Some((_, value)) = merge::Source::entry(&cursor) {
+        assert!(value.is_some(), "a removal hides nothing here");
+        merge::Source::advance(&mut cursor).unwrap();
+    }
+}
+
+/// Every run on the shelf, by the pages that are there.
+fn runs_on(shelf: &Shelf) -> std::collections::BTreeSet<u64> {
+    let pages = shelf.keys(b"b", b"c", usize::MAX).unwrap();
+    pages.iter().map(|key| u64::from_be_bytes(key[1..9].try_into().unwrap())).collect()
+}
+
+/// I5: a stop between a run's pages and the manifest leaves pages that nobody asks for, and that
+/// the next start removes.
+#[test]
+fn what_a_crash_left_unnamed_is_swept() {
+    let mut model = Model::new();
+    model.grow();
+    let shelf = model.index().core.shelf.clone();
+    let mut writer = RunWriter::new(&shelf).unwrap();
+    for number in 0..2_000 {
+        writer.push(format!("k{number:06}").as_bytes(), Some(&[1; 200])).unwrap();
+    }
+    writer.finish().unwrap();
+    let named = |shelf: &Shelf| -> std::collections::BTreeSet<u64> {
+        Manifest::read(shelf).unwrap().runs.iter().map(|run| run.id).collect()
+    };
+    assert_ne!(runs_on(&shelf), named(&shelf));
+    drop(shelf);
+    model.reopen();
+    model.index().core.settled();
+    let shelf = model.index().core.shelf.clone();
+    assert_eq!(runs_on(&shelf), named(&shelf));
+    drop(shelf);
+    model.check();
+}
+
+/// I5: a run that was merged away stays while a reader is in it, and goes afterwards.
+#[test]
+fn a_walk_sees_its_pages_whole_while_runs_are_merged_under_it() {
+    let mut model = Model::new();
+    model.grow();
+    let map = model.map.clone();
+    let held = model.index().core.runs();
+    let mut walk = model.index().range(b"k".to_vec(), b"l".to_vec());
+    let first = walk.next().unwrap();
+    assert_eq!(Some((&first.0, &first.1)), map.first_key_value());
+    for batch in 0..60 {
+        let changes = (200..220_u64).map(|number| (key(number + batch), Some(vec![0; 300])));
+        model.apply(changes.collect());
+    }
+    model.index().core.settled();
+    for run in held.iter() {
+        run.check().unwrap();
+    }
+    let rest: Vec<_> = walk.filter(|(key, _)| map.contains_key(key)).collect();
+    assert_eq!(rest, map.into_iter().skip(1).collect::<Vec<_>>());
+    drop(held);
+    model.check();
+}
+
+/// I10: what is in memory stays within its bound, however fast changes come.
+#[test]
+fn a_writer_too_fast_for_the_disk_waits() {
+    let mut model = Model::new();
+    for batch in 0..200_u64 {
+        let changes = (0..8).map(|number| (key((batch * 8 + number) % 130), Some(vec![1; 200])));
+        model.apply(changes.collect());
+        let layers = model.index().core.layers();
+        assert!(layers.recent.bytes <= SMALL + 8 * 400, "{}", layers.recent.bytes);
+    }
+    model.check();
+}
+
+/// The key on the shelf of some page of the oldest run.
+fn a_page(index: &Index, kind: Kind, place: usize) -> Vec<u8> {
+    let id = index.core.runs().last().unwrap().meta.id;
+    let below = page_key(kind, id + 1, b"");
+    index.core.shelf.keys(&page_key(kind, id, b""), &below, 99).unwrap()[place].to_vec()
+}
+
+/// I5: a page that is lost, harmed, or another's is noticed by whoever reads there; nothing is
+/// then taken for absent, and the next start begins anew.
+#[test]
+fn a_lost_harmed_or_swapped_page_is_noticed_and_never_read_as_absence() {
+    type Harm = fn(&Index);
+    let harms: [Harm; 4] = [
+        |index| index.core.shelf.remove(&a_page(index, Kind::Block, 1)).unwrap(),
+        |index| index.core.shelf.remove(&a_page(index, Kind::Filter, 0)).unwrap(),
+        |index| {
+            let (one, other) = (a_page(index, Kind::Block, 0), a_page(index, Kind::Block, 1));
+            let page = index.core.shelf.get(&one).unwrap().unwrap().to_vec();
+            index.core.shelf.put(&other, page).unwrap();
+        },
+        |index| {
+            let at = a_page(index, Kind::Block, 1);
+            let mut page = index.core.shelf.get(&at).unwrap().unwrap().to_vec();
+            page[100] ^= 1;
+            index.core.shelf.put(&at, page).unwrap();
+        },
+    ];
+    for (number, harm) in harms.into_iter().enumerate() {
+        let mut model = Model::new();
+        let changes = (0..130).map(|number| (key(number), Some(vec![3; 900])));
+        model.apply(changes.collect());
+        model.index().flush();
+        model.index().core.settled();
+        let index = model.index().clone();
+        harm(&index);
+        let found = index.range(b"k".to_vec(), b"l".to_vec()).count();
+        let read = (0..130).filter(|number| index.value(&key(*number)).is_some()).count();
+        assert!(read < 130 || found < 130, "harm {number}");
+        assert!(index.must_be_whole().is_err(), "harm {number}");
+        assert!(index.apply(Changes::new(), &mark(200)).is_err(), "harm {number}");
+        index.flush();
+        drop(index);
+        model.index = None;
+        assert!(matches!(Index::open(&model.path()), Err(IndexError::Damaged(_))));
+    }
+}
+
+/// I5: the same if nobody reads there before the next start.
+#[test]
+fn a_harmed_page_of_a_new_run_is_noticed_at_the_start() {
+    let mut model = Model::new();
+    model.apply((0..130).map(|number| (key(number), Some(vec![3; 900]))).collect());
+    model.index().flush();
+    let at = a_page(model.index(), Kind::Block, 1);
+    let mut page = model.index().core.shelf.get(&at).unwrap().unwrap().to_vec();
+    page[5] ^= 1;
+    model.index().core.shelf.put(&at, page).unwrap();
+    model.index = None;
+    assert!(matches!(Index::open(&model.path()), Err(IndexError::Damaged(_))));
+}
+
+/// I10: a keeper that fails sets free whoever waits for it.
+#[test]
+fn nobody_waits_for_a_keeper_that_failed() {
+    let mut model = Model::new();
+    model.apply((0..130).map(|number| (key(number), Some(vec![3; 900]))).collect());
+    model.index().flush();
+    model.index().core.settled();
+    let index = model.index().clone();
+    index.core.shelf.remove(&a_page(&index, Kind::Block, 1)).unwrap();
+    let mut size = 2;
+    // The merge of the harmed run fails in the keeper's thread.
+    let failed = loop {
+        let changes = (0..130).map(|number| (key(number), Some(vec![size as u8; 900])));
+        match index.apply(changes.collect(), &mark(size)) {
+            Ok(()) if size < 100 => size += 1,
+            ended => break ended,
+        }
+    };
+    assert!(failed.is_err());
+    index.flush();
+    assert!(index.must_be_whole().is_err());
+}
+
+/// An index of an older layout, or what was never one, is not read as an empty one.
+#[test]
+fn a_shelf_without_a_manifest_is_no_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    Shelf::open(&path).unwrap().put(b"w", vec![1; 100]).unwrap();
+    assert!(matches!(Index::open(&path), Err(IndexError::Damaged(_))));
+}
