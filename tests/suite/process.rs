@@ -47,6 +47,8 @@ impl Process {
         let words = [wrapper, &program].concat();
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).arg(&config).stdout(Stdio::null()).stderr(kept);
+        // Out of memory, a backtrace asks for more and waits for itself.
+        command.env("RUST_BACKTRACE", "0");
         let child =
             launch::spawn(&mut command).unwrap_or_else(|error| panic!("{}: {error}", words[0]));
         Self { child, traces }
@@ -85,9 +87,25 @@ impl Process {
 
     /// What it holds in memory, in KiB.
     pub fn resident_kibibytes(&self) -> u64 {
+        self.kibibytes("VmRSS:")
+    }
+
+    /// What it has in data segments and stacks, used or not, in KiB.
+    pub fn data_kibibytes(&self) -> u64 {
+        self.kibibytes("VmData:")
+    }
+
+    fn kibibytes(&self, what: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    /// Gives it a bound from now on, as `prlimit` has it.
+    pub fn limit(&self, bound: &str) {
+        let bound = [format!("--pid={}", self.id()), bound.to_owned()];
+        let limited = launch::output(Command::new("prlimit").args(bound)).unwrap();
+        assert!(limited.status.success(), "{}", String::from_utf8_lossy(&limited.stderr));
     }
 
     /// How long it has used a processor.

@@ -4,7 +4,6 @@ use std::{
     ffi::OsStr,
     fs,
     net::SocketAddr,
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -17,7 +16,7 @@ use super::{Attacked, Before};
 use crate::{
     process::{PATIENCE, Process},
     support::{
-        World, launch,
+        World,
         senders::{Told, line, sized, submit},
         statements::envelope,
     },
@@ -61,9 +60,7 @@ async fn goes_on_with_those_it_has_when_descriptors_run_out() {
     told.accepted.push((first.clone(), submit(&police, &first).await.unwrap()));
 
     let few = process.descriptors() + 10;
-    let limit = [format!("--pid={}", process.id()), format!("--nofile={few}:{few}")];
-    let limited = launch::output(Command::new("prlimit").args(limit)).unwrap();
-    assert!(limited.status.success(), "{}", String::from_utf8_lossy(&limited.stderr));
+    process.limit(&format!("--nofile={few}:{few}"));
     let others = silent(address(&world), 1, 100).await;
     let bound = Instant::now() + PATIENCE;
     while !process.traces().contains("cannot accept connections") {

@@ -33,7 +33,12 @@ const WRITTEN_IN_ORDER: [&str; 4] = [
 
 const SWEEPS: [Sweep; 8] = [
     Sweep { calls: "pwrite64", files: &[], before: Before::NearlyFull, at_least: 3 },
-    Sweep { calls: "write", files: &WRITTEN_IN_ORDER, before: Before::Unclean, at_least: 3 },
+    Sweep {
+        calls: "write,pwrite64",
+        files: &WRITTEN_IN_ORDER,
+        before: Before::Unclean,
+        at_least: 3,
+    },
     Sweep { calls: "fdatasync", files: &[], before: Before::NearlyFull, at_least: 3 },
     Sweep { calls: "fsync", files: &[], before: Before::Unclean, at_least: 3 },
     Sweep { calls: "/^rename", files: &[], before: Before::Unclean, at_least: 3 },

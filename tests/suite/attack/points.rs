@@ -26,33 +26,34 @@ const fn point(
     Point { what, before, calls, file, when }
 }
 
+/// However a file is written.
+const WRITES: &str = "write,pwrite64";
 const REWRITTEN: &str = "journal/00000000000000000000.seg.tmp";
 
 /// In the order in which they come from a start to a stop.
 #[rustfmt::skip]
-const POINTS: [Point; 23] = [
+const POINTS: [Point; 22] = [
     point("the index folder is made", Before::WithoutIndex, "/^mkdir", "index", 1),
     point("the index file is made", Before::WithoutIndex, "pwrite64", "index/db", 1),
     point("the index is written", Before::Room, "pwrite64", "index/db", 1),
-    point("the tail is copied", Before::Unclean, "write", REWRITTEN, 1),
+    point("the tail is copied", Before::Unclean, WRITES, REWRITTEN, 1),
     point("the copied tail is synced", Before::Unclean, "fsync", REWRITTEN, 1),
     point("the tail takes its place", Before::Unclean, "/^rename", REWRITTEN, 1),
     point("the folder is synced", Before::Unclean, "fsync", "journal", 1),
     point("the folder is synced again", Before::Unclean, "fsync", "journal", 2),
-    point("the published size is begun anew", Before::Unclean, "write", "journal/published.tmp", 1),
+    point("the published size is begun anew", Before::Unclean, WRITES, "journal/published.tmp", 1),
     point("and takes its place", Before::Unclean, "/^rename", "journal/published.tmp", 1),
     point("the clean-stop mark goes", Before::Room, "/^unlink", "journal/clean-stop", 1),
-    point("the next segment is filled", Before::Room, "write", "journal/spare.tmp", 100),
+    point("the next segment is filled", Before::Room, WRITES, "journal/spare.tmp", 100),
     point("the first batch is written", Before::Room, "pwrite64", SEGMENT, 1),
     point("the first batch is synced", Before::Room, "fdatasync", SEGMENT, 1),
     point("its size is published", Before::Room, "pwrite64", "journal/published", 1),
     point("the second batch is written", Before::Room, "pwrite64", SEGMENT, 2),
     point("the second batch is synced", Before::Room, "fdatasync", SEGMENT, 2),
     point("a later batch is written", Before::Room, "pwrite64", SEGMENT, 4),
-    point("the next segment gets its header", Before::NearlyFull, "pwrite64", "journal/spare.tmp", 1),
     point("the next segment gets its name", Before::NearlyFull, "/^rename", "journal/spare.tmp", 1),
     point("the next segment is published", Before::NearlyFull, "fdatasync", "journal/published", 1),
-    point("the clean-stop mark is written", Before::Room, "write", "journal/clean-stop.tmp", 1),
+    point("the clean-stop mark is written", Before::Room, WRITES, "journal/clean-stop.tmp", 1),
     point("the clean-stop mark gets its name", Before::Room, "/^rename", "journal/clean-stop.tmp", 1),
 ];
 
