@@ -137,6 +137,9 @@ const _: () = assert!(KIBIBYTES_PER_AGENCY_MAX * 1_024 > ENVELOPE_BYTES_MAX);
 
 /// Open connections of one listener, handshakes included.
 pub const CONNECTIONS_MAX: usize = 1_024;
+/// Descriptors that connections never take: for the journal, the index, certificates and the
+/// operators' port.
+pub const DESCRIPTORS_KEPT: u64 = 128;
 /// Open connections from one source address (of IPv6: from one /64).
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 128;
 /// Requests in progress on one connection.
@@ -205,3 +208,5 @@ pub const TRUST_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 pub const CONSOLE_CONNECTIONS_MAX: usize = 32;
 /// One request to the operators' port.
 pub const CONSOLE_TIME_MAX: Duration = Duration::from_secs(10);
+
+const _: () = assert!(DESCRIPTORS_KEPT > 2 * CONSOLE_CONNECTIONS_MAX as u64);

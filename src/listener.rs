@@ -5,6 +5,7 @@
 //! Holds: I2, I10, I12. Knows: identity, clock, limits.
 
 mod connection;
+mod descriptors;
 
 use std::collections::HashMap;
 use std::io;
@@ -29,6 +30,7 @@ use crate::clock::Clock;
 use crate::identity::Trust;
 use crate::limits;
 use connection::Connection;
+pub use descriptors::within_descriptors;
 
 /// What a service may fail with; hyper resets the stream then.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -90,7 +90,8 @@ impl Sequencer {
         }
         self.shared.stopped.store(true, Ordering::SeqCst);
         if let Err(error) = self.store.close() {
-            tracing::error!(%error, "the clean-stop mark was not written");
+            let error = store::with_causes(&error);
+            tracing::error!(error, "the clean-stop mark was not written");
         }
     }
 
@@ -169,7 +170,8 @@ impl Sequencer {
         let committed = match outcome {
             Ok(committed) => committed,
             Err(StoreError::NotWritten(error)) => {
-                tracing::error!(%error, "a batch was not written");
+                let error = store::with_causes(&error);
+                tracing::error!(error, "a batch was not written");
                 fail(waiters, &Error::Busy(limits::DISK_FULL_DELAY));
                 return Ok(());
             }

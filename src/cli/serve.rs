@@ -34,15 +34,17 @@ impl Serve {
                 },
                 _ = terminate.recv() => break,
                 _ = tokio::signal::ctrl_c() => break,
-                () = server.failed() => {
-                    // The outcome of a write is unknown: only a new start may look (I9).
-                    eprintln!("cairn: the ledger has stopped; start again to recover");
-                    return Ok(ExitCode::FAILURE);
-                }
+                () = server.failed() => return Ok(failed()),
             }
         }
         tracing::info!("stopping");
-        server.stop().await;
-        Ok(ExitCode::SUCCESS)
+        // It may have failed just before, or in the last of its requests.
+        Ok(if server.stop().await { ExitCode::SUCCESS } else { failed() })
     }
+}
+
+/// The outcome of a write is unknown: only a new start may look (I9).
+fn failed() -> ExitCode {
+    eprintln!("cairn: the ledger has stopped; start again to recover");
+    ExitCode::FAILURE
 }

@@ -21,7 +21,7 @@ use crate::{
     domain::ids::ExchangeName,
     identity::{self, Changed, Trust, TrustSettings},
     limits,
-    listener::{Acceptor, ConnectionLimits, Counters, Listener},
+    listener::{Acceptor, ConnectionLimits, Counters, Listener, within_descriptors},
     wire::{deadline::Deadline, services::Services, status},
 };
 
@@ -107,7 +107,7 @@ impl Server {
         let address = local(&socket, config.listen)?;
         let listener = Listener {
             trust: Arc::clone(&trust),
-            limits: ConnectionLimits::default(),
+            limits: within_descriptors(ConnectionLimits::default()),
             counters: Arc::clone(&connections),
             clock: Arc::clone(&clock),
         };
@@ -136,14 +136,17 @@ impl Server {
         }
     }
 
-    /// Stops listening, lets open requests end, closes the exchange in order.
-    pub async fn stop(self) {
+    /// Stops listening, lets open requests end, closes the exchange in order. Whether it could:
+    /// a ledger that had failed by then is left for recovery.
+    pub async fn stop(self) -> bool {
         self.ended.cancel();
         for task in self.tasks {
             drop(task.await);
         }
         let running = self.running;
+        let whole = running.broker.is_running();
         drop(tokio::task::spawn_blocking(move || running.close()).await);
+        whole
     }
 }
 

@@ -26,14 +26,21 @@ use crate::limits;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Nothing was written.
-    #[error("the batch was not written: {0}")]
+    #[error("the batch was not written: {}", with_causes(.0))]
     NotWritten(JournalError),
     /// It may or may not be on disk. Stop; recovery reads the truth.
-    #[error("it is unknown whether the batch is on disk: {0}")]
+    #[error("it is unknown whether the batch is on disk: {}", with_causes(.0))]
     Unknown(JournalError),
     /// It is on disk, but the index is not to be used any more.
     #[error("the batch is durable, but {0}")]
     Index(#[from] IndexError),
+}
+
+/// An error and what caused it, in one line for a trace: without what the system said, nobody
+/// could tell a full disk from a broken one.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
 }
 
 /// One entry that is on stable storage. Made by [`Store::commit`] alone.
@@ -105,7 +112,8 @@ impl Store {
         self.index.apply(changes, &watermark)?;
         // Evidence for recovery, not part of durability: a failure is not the batch's.
         if let Err(error) = self.journal.published(watermark.size, batch.root) {
-            tracing::warn!(%error, "the published size could not be noted");
+            let error = with_causes(&error);
+            tracing::warn!(error, "the published size could not be noted");
         }
         let numbers = batch.first..batch.first + batch.records.len() as u64;
         Ok(numbers.map(|entry| Committed { entry }).collect())

@@ -120,35 +120,7 @@ impl Past {
 
     /// The same ledger, batch for batch, in segments of this size; the index goes.
     fn in_segments_of(&self, segment_bytes: u64) {
-        let (folder, fresh) = (self.journal(), self.journal().with_extension("fresh"));
-        let (old, recovery) = Journal::open(&folder, None, Evidence::default(), "test").unwrap();
-        let options = Options { segment_bytes };
-        let mut new = Journal::create_with(&fresh, old.ledger_id(), options).unwrap();
-        let mut batch = Vec::new();
-        for scanned in old.reader().scan(0, recovery.size) {
-            match scanned.unwrap() {
-                Scanned::Entry { record, .. } => {
-                    let Detail::Present { opening, content } = record.detail else { panic!() };
-                    batch.push(Record {
-                        leaf: record.leaf,
-                        facts_opening: record.facts_opening,
-                        facts: record.facts,
-                        detail_opening: opening,
-                        detail: content,
-                    });
-                }
-                Scanned::Batch { trailer, .. } => {
-                    new.append(&batch, trailer.root, &trailer.checkpoint).unwrap();
-                    new.published(trailer.size(), trailer.root).unwrap();
-                    batch.clear();
-                }
-            }
-        }
-        new.close_clean().unwrap();
-        drop(old);
-        fs::remove_dir_all(&folder).unwrap();
-        fs::rename(&fresh, &folder).unwrap();
-        fs::remove_dir_all(self.index()).unwrap();
+        in_segments_of(&self.world, segment_bytes);
     }
 
     /// After the last test of a past: it goes on, and the whole world is verified.
@@ -161,6 +133,40 @@ impl Past {
     }
 }
 
+/// The ledger of a stopped world, batch for batch, in segments of this size; the index goes.
+pub fn in_segments_of(world: &World, segment_bytes: u64) {
+    let data = world.data();
+    let (folder, fresh) = (data.journal(), data.journal().with_extension("fresh"));
+    let (old, recovery) = Journal::open(&folder, None, Evidence::default(), "test").unwrap();
+    let options = Options { segment_bytes };
+    let mut new = Journal::create_with(&fresh, old.ledger_id(), options).unwrap();
+    let mut batch = Vec::new();
+    for scanned in old.reader().scan(0, recovery.size) {
+        match scanned.unwrap() {
+            Scanned::Entry { record, .. } => {
+                let Detail::Present { opening, content } = record.detail else { panic!() };
+                batch.push(Record {
+                    leaf: record.leaf,
+                    facts_opening: record.facts_opening,
+                    facts: record.facts,
+                    detail_opening: opening,
+                    detail: content,
+                });
+            }
+            Scanned::Batch { trailer, .. } => {
+                new.append(&batch, trailer.root, &trailer.checkpoint).unwrap();
+                new.published(trailer.size(), trailer.root).unwrap();
+                batch.clear();
+            }
+        }
+    }
+    new.close_clean().unwrap();
+    drop(old);
+    fs::remove_dir_all(&folder).unwrap();
+    fs::rename(&fresh, &folder).unwrap();
+    fs::remove_dir_all(data.index()).unwrap();
+}
+
 /// The hash over the index of a stopped world.
 fn content(world: &World) -> [u8; 32] {
     launch::settled();
@@ -168,7 +174,7 @@ fn content(world: &World) -> [u8; 32] {
 }
 
 /// Copies a folder, replacing what is there.
-fn replace(from: &Path, to: &Path) {
+pub fn replace(from: &Path, to: &Path) {
     if to.exists() {
         fs::remove_dir_all(to).unwrap();
     }

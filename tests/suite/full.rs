@@ -1,32 +1,20 @@
 //! A disk that is full and a disk that fails, under the real program. The judge is the senders'
 //! own receipts.
 
-use std::{
-    fs,
-    os::unix::fs::symlink,
-    path::Path,
-    process::Command,
-    sync::{Arc, Mutex},
-    time::Instant,
-};
+use std::{fs, os::unix::fs::symlink, process::Command, time::Instant};
 
-use cairn::{
-    proto::{Receipt, SubmitRequest},
-    wire::client::Client,
-};
-use serde_json::json;
 use tempfile::TempDir;
-use tokio::task::JoinSet;
 use tonic::{Code, Status};
-use tonic_types::StatusExt;
 
 use crate::{
     process::{PATIENCE, Process},
-    support::{World, launch, statements::*},
+    support::{
+        World, launch,
+        senders::{Load, Told, puts_off, reason, submit},
+        statements::*,
+        strace::{Fault, fired},
+    },
 };
-
-/// Senders at once.
-const SENDERS: usize = 4;
 
 /// A disk of its own size, in memory; unmounted when dropped.
 struct Disk(TempDir);
@@ -71,82 +59,14 @@ impl Drop for Disk {
     }
 }
 
-/// Another connection of the same system.
-async fn another(client: &Client) -> Client {
-    let folder = cairn::wire::client::folder::SystemFolder::open(client.folder().path()).unwrap();
-    let client = Client::new(folder).unwrap();
-    client.refresh().await.unwrap();
-    client
-}
-
-/// Submits once, for the status as it came.
-async fn submit(client: &Client, envelope: &[u8]) -> Result<Receipt, Status> {
-    let request = SubmitRequest { envelope: envelope.to_vec(), validate_only: false };
-    let response = client.exchange().submit(request).await?.into_inner();
-    Ok(response.receipt.unwrap())
-}
-
-/// What the senders hold: accepted with its receipt, or not accepted with the status.
-#[derive(Default)]
-struct Told {
-    accepted: Vec<(Vec<u8>, Receipt)>,
-    not: Vec<(Vec<u8>, Status)>,
-}
-
-impl Told {
-    /// Each receipt comes back as it was.
-    async fn is_kept(&self, police: &Client) {
-        for (envelope, receipt) in &self.accepted {
-            let again = police.submit(envelope).await.unwrap();
-            assert_eq!((again.duplicate, again.receipt.as_ref()), (true, Some(receipt)));
-        }
-    }
-}
-
 /// Each sender sends concerns with bodies of this size until one is not accepted.
 async fn send_until_told_no(world: &World, body_bytes: usize) -> Told {
-    let told = Arc::new(Mutex::new(Told::default()));
-    // All connected before the first of them sends.
-    let mut clients = Vec::new();
-    for _ in 0..SENDERS {
-        clients.push(another(world.agency("police")).await);
-    }
-    let mut senders = JoinSet::new();
-    for (number, client) in clients.into_iter().enumerate() {
-        let told = Arc::clone(&told);
-        senders.spawn(async move {
-            for count in 0.. {
-                let plain = concern(
-                    "police",
-                    &["school/duty"],
-                    &format!("F-{body_bytes}-{number}-{count}"),
-                );
-                let narrative = "x".repeat(body_bytes);
-                let body = json!({"concern": {"category": "neglect", "narrative": narrative}});
-                let envelope = envelope(&client, &with(plain, body));
-                match submit(&client, &envelope).await {
-                    Ok(receipt) => told.lock().unwrap().accepted.push((envelope, receipt)),
-                    Err(status) => return told.lock().unwrap().not.push((envelope, status)),
-                }
-            }
-        });
-    }
-    while let Some(ended) = senders.join_next().await {
-        ended.unwrap();
-    }
-    Arc::into_inner(told).unwrap().into_inner().unwrap()
-}
-
-fn reason(status: &Status) -> String {
-    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+    Load { senders: 4, each: usize::MAX, body_bytes }.send(world, "F").await
 }
 
 /// Not lost, not broken: come again, and when.
 fn is_put_off(status: &Status) {
-    let said = (status.code(), reason(status));
-    assert_eq!(said, (Code::ResourceExhausted, "BUSY".into()), "{status:?}");
-    let delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
-    assert!(delay.is_some_and(|delay| !delay.is_zero()), "it says when to come again");
+    assert!(puts_off(status), "{status:?}");
 }
 
 /// I1, I8, I10: a full disk puts concerns off and loses nothing: steps of deliveries still go
@@ -170,12 +90,12 @@ async fn a_full_disk_puts_concerns_off_and_keeps_all_that_was_accepted() {
     for act in [stored(), opened(), acknowledged()] {
         say(school, first, "school/duty", act).await.expect("steps go in on a full disk");
     }
-    told.is_kept(police).await;
+    assert_eq!(told.try_kept(&world).await, Ok(()));
     is_put_off(&submit(police, &told.not[0].0).await.unwrap_err());
 
     process.kill();
     let mut process = Process::serve(&world).await;
-    told.is_kept(police).await;
+    assert_eq!(told.try_kept(&world).await, Ok(()));
     is_put_off(&submit(police, &told.not[0].0).await.unwrap_err());
     say(school, told.accepted[1].1.entry, "school/duty", stored()).await.unwrap();
     assert_eq!(world.summary().await.concerns as usize, told.accepted.len());
@@ -197,17 +117,6 @@ async fn a_full_disk_puts_concerns_off_and_keeps_all_that_was_accepted() {
     world.check().await;
 }
 
-/// Another program at hand, which fails one `fdatasync` of a file with EIO.
-fn failing_sync(file: &Path, which: u32, report: &Path) -> Vec<String> {
-    let inject = format!("inject=fdatasync:error=EIO:when={which}");
-    // As a grandchild (-D), so that the process we started is the program itself.
-    ["strace", "-D", "-f", "-o", report.to_str().unwrap(), "-P", file.to_str().unwrap()]
-        .into_iter()
-        .chain(["-e", "trace=fdatasync", "-e", &inject])
-        .map(str::to_owned)
-        .collect()
-}
-
 /// I8, I9: after a failed `fdatasync` those who wait are told "unknown", the program ends, a
 /// start reads the truth from the disk, and what is sent again counts once.
 #[tokio::test(flavor = "multi_thread")]
@@ -217,15 +126,13 @@ async fn a_failed_fdatasync_is_told_as_unknown_and_stops_the_ledger() {
         world.stop().await;
         let report = world.folder.path().join("strace.txt");
         let segment = world.data().journal().join("00000000000000000000.seg");
-        let wrapper = failing_sync(&segment, which, &report);
-        let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
+        let fault = Fault { calls: "fdatasync", becomes: "error=EIO", when: which };
+        let wrapper = fault.wrapper(&report, &[&segment]);
         let process = Process::serve_under(&world, &wrapper).await;
-        let told = send_until_told_no(&world, 100).await;
+        let mut told = send_until_told_no(&world, 100).await;
         let status = process.end().await;
         assert_eq!(status.code(), Some(1), "it ends, and not as if all were well");
-        let calls = fs::read_to_string(&report).unwrap();
-        let injected = calls.lines().filter(|line| line.ends_with("(INJECTED)")).count();
-        assert_eq!(injected, 1, "the fault fired: {calls}");
+        assert_eq!(fired(&report).len(), 1, "the fault fired");
 
         let unknown = |(_, status): &&(Vec<u8>, Status)| {
             (status.code(), reason(status)) == (Code::Unavailable, "OUTCOME_UNKNOWN".into())
@@ -234,15 +141,8 @@ async fn a_failed_fdatasync_is_told_as_unknown_and_stops_the_ledger() {
         assert!(waiting > 0, "those who waited are told so: {:?}", told.not);
 
         let process = Process::serve(&world).await;
-        let police = world.agency("police");
-        told.is_kept(police).await;
-        for (envelope, _) in &told.not {
-            let receipt = police.submit(envelope).await.unwrap().receipt;
-            let again = police.submit(envelope).await.unwrap();
-            assert_eq!((again.duplicate, again.receipt), (true, receipt));
-        }
-        let all = told.accepted.len() + told.not.len();
-        assert_eq!(world.summary().await.concerns as usize, all, "each counts once");
+        told.goes_in(&world).await;
+        told.is_kept(&world).await;
         process.stop();
         world.start().await;
         world.check().await;

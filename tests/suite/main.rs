@@ -3,6 +3,7 @@
 //! After every test [`support::World::check`] verifies the whole world again: every
 //! proof, the index rebuilt = the index live, deliveries = closed + open.
 
+mod attack;
 mod bench;
 mod connections;
 mod demo;
@@ -13,6 +14,7 @@ mod keys;
 mod kill;
 mod life;
 mod network;
+mod overload;
 mod privacy;
 mod process;
 mod readme;

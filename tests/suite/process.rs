@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cairn::{proto::GetSummaryRequest, wire::client::Client};
+use cairn::proto::GetSummaryRequest;
 
 use crate::support::{World, launch};
 
@@ -29,23 +29,26 @@ impl Process {
     }
 
     /// The same with another program in front, such as `strace`.
-    pub async fn serve_under(world: &World, wrapper: &[&str]) -> Self {
+    pub async fn serve_under(world: &World, wrapper: &[String]) -> Self {
         let mut process = Self::start(world, wrapper);
-        process.answers(&world.on_call).await;
+        assert!(process.comes_up(world).await, "it ended: {}", process.traces());
         process
     }
 
     /// Starts it without waiting.
-    pub fn start(world: &World, wrapper: &[&str]) -> Self {
+    pub fn start(world: &World, wrapper: &[String]) -> Self {
         let folder = world.folder.path();
         let config = folder.join("cairn.toml");
         let text = fs::read_to_string(&config).unwrap();
         fs::write(&config, text.replace("metrics = \"127.0.0.1:7480\"\n", "")).unwrap();
         let traces = folder.join("traces.jsonl");
         let kept = File::options().create(true).append(true).open(&traces).unwrap();
-        let words = [wrapper, &[env!("CARGO_BIN_EXE_cairn"), "serve", "--config"]].concat();
-        let mut command = Command::new(words[0]);
+        let program = [env!("CARGO_BIN_EXE_cairn"), "serve", "--config"].map(str::to_owned);
+        let words = [wrapper, &program].concat();
+        let mut command = Command::new(&words[0]);
         command.args(&words[1..]).arg(&config).stdout(Stdio::null()).stderr(kept);
+        // Out of memory, a backtrace asks for more and waits for itself.
+        command.env("RUST_BACKTRACE", "0");
         let child =
             launch::spawn(&mut command).unwrap_or_else(|error| panic!("{}: {error}", words[0]));
         Self { child, traces }
@@ -59,10 +62,64 @@ impl Process {
 
     /// SIGTERM; waits for the orderly end.
     pub fn stop(mut self) {
-        let pid = self.child.id().to_string();
-        let signalled = launch::output(Command::new("kill").args(["-TERM", &pid])).unwrap();
-        assert!(signalled.status.success());
+        self.terminate();
         assert!(self.child.wait().unwrap().success(), "it ends in order");
+    }
+
+    /// SIGTERM, if it has not ended; how it ended then.
+    pub async fn finish(mut self) -> ExitStatus {
+        if self.runs() {
+            self.terminate();
+        }
+        self.end().await
+    }
+
+    fn terminate(&self) {
+        // It may end by itself meanwhile, so whether it was reached says nothing.
+        let pid = self.child.id().to_string();
+        drop(launch::output(Command::new("kill").args(["-TERM", &pid])).unwrap());
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it holds in memory, in KiB.
+    pub fn resident_kibibytes(&self) -> u64 {
+        self.kibibytes("VmRSS:")
+    }
+
+    /// What it has in data segments and stacks, used or not, in KiB.
+    pub fn data_kibibytes(&self) -> u64 {
+        self.kibibytes("VmData:")
+    }
+
+    fn kibibytes(&self, what: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    /// Gives it a bound from now on, as `prlimit` has it.
+    pub fn limit(&self, bound: &str) {
+        let bound = [format!("--pid={}", self.id()), bound.to_owned()];
+        let limited = launch::output(Command::new("prlimit").args(bound)).unwrap();
+        assert!(limited.status.success(), "{}", String::from_utf8_lossy(&limited.stderr));
+    }
+
+    /// How long it has used a processor.
+    pub fn processor_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
+        // After the name: state is the first field, user and system time the 12th and 13th.
+        let fields = stat.rsplit_once(')').unwrap().1.split_whitespace().skip(11);
+        let ticks: u64 = fields.take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// How many files and sockets it has open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count()
     }
 
     /// Waits until it ends by itself.
@@ -87,13 +144,17 @@ impl Process {
         fs::read_to_string(&self.traces).unwrap()
     }
 
-    async fn answers(&mut self, probe: &Client) {
+    /// Waits until it answers, or ends: whether it answers.
+    pub async fn comes_up(&mut self, world: &World) -> bool {
         let bound = Instant::now() + PATIENCE;
-        while let Err(error) = probe.status().get_summary(GetSummaryRequest {}).await {
-            assert!(self.runs(), "it ended: {}", self.traces());
+        while let Err(error) = world.on_call.status().get_summary(GetSummaryRequest {}).await {
+            if !self.runs() {
+                return false;
+            }
             assert!(Instant::now() < bound, "it answers: {error}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        true
     }
 }
 

@@ -15,7 +15,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["identity/", "listener", "wire/client/mod.rs", "server/founding.rs"]),
     ("ed25519_dalek", &["crypto/"]),
     ("hpke", &["crypto/"]),
-    ("rustix", &["store/disk.rs"]),
+    ("rustix", &["store/disk.rs", "listener/descriptors.rs"]),
     ("sled", &["store/index/shelf.rs"]),
     ("hyper", &["console/", "listener"]),
     ("clap", &["cli/", "main.rs"]),
