@@ -1,7 +1,8 @@
 //! The door of the gRPC port: accepts, bounds, identifies and, when it must, cuts connections.
 //!
-//! Takes a bound socket, or another [`Acceptor`], the trust in force and an HTTP service; each request reaches the service
-//! with its `Arc<Peer>` in the extensions, and only while the peer's certificate holds.
+//! Takes a bound socket, or another [`Acceptor`], the trust in force and an HTTP service; each
+//! request reaches the service with its `Arc<Peer>` in the extensions, and only while the peer's
+//! certificate holds.
 //! Holds: I2, I10, I12. Knows: identity, clock, limits.
 
 mod connection;

@@ -1,8 +1,9 @@
 //! TLS as this program speaks it, and the PEM files it is set up from.
 //!
 //! Takes paths to PEM files; gives rustls settings for both ends, and `TlsConnector`, which
-//! opens a connection over TCP or another [`Dial`]. TLS 1.3 only, post-quantum hybrid key exchange first, no resumption,
-//! HTTP/2 only, and every setting passed explicitly: nothing is taken from the process.
+//! opens a connection over TCP or another [`Dial`]. TLS 1.3 only, post-quantum hybrid key exchange
+//! first, no resumption, HTTP/2 only, and every setting passed explicitly: nothing is taken from
+//! the process.
 //! Holds: I2, I10, I14. Knows: limits, clock.
 
 use std::fmt;

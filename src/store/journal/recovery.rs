@@ -404,14 +404,20 @@ pub(super) fn nonzero_after(
 }
 
 /// A batch after the damaged one was written only after the damaged one was durable, so that one is
-/// no torn write.
+/// no torn write: whether the later one is whole, or only begun behind the damaged one's trailer.
 pub(super) fn refuse_if_later_batch(
     segment: &Segment,
     torn: &Damage,
     size: u64,
 ) -> Result<(), JournalError> {
-    let later = find_frame(segment, torn.offset, |found| {
-        found.batch_first.is_some_and(|first| first > size)
+    let mut end_of_torn = None;
+    let later = find_frame(segment, torn.offset, |found| match found.batch_first {
+        Some(first) if first == size => {
+            end_of_torn = Some(found.next);
+            false
+        }
+        Some(first) => first > size,
+        None => end_of_torn == Some(found.next),
     })?;
     match later {
         Some(_) => Err(torn.clone().into()),

@@ -217,6 +217,20 @@ fn damage_before_a_later_batch_is_no_torn_tail() {
     assert_eq!((damage.offset, damage.fault), (places[1].trailer.offset, Fault::Trailer));
 }
 
+/// I9: the later batch was torn, so it has no trailer; that it was begun says enough.
+#[test]
+fn damage_before_a_batch_that_was_only_begun_is_no_torn_tail() {
+    let bed = Bed::new();
+    let places = bed.filled(&[2, 2, 2]);
+    let begun = places[2].locations[1].offset as usize;
+    change(&bed.segment(0), |bytes| {
+        bytes[begun..].fill(0);
+        bytes[places[1].locations[1].offset as usize + 40] ^= 1;
+    });
+    let damage = refused(&bed);
+    assert_eq!((damage.entry, damage.fault), (3, Fault::Head));
+}
+
 #[test]
 fn a_zeroed_detail_in_the_last_batch_is_a_torn_write() {
     let bed = Bed::new();
