@@ -87,17 +87,8 @@ impl Process {
 
     /// What it holds in memory, in KiB.
     pub fn resident_kibibytes(&self) -> u64 {
-        self.kibibytes("VmRSS:")
-    }
-
-    /// What it has in data segments and stacks, used or not, in KiB.
-    pub fn data_kibibytes(&self) -> u64 {
-        self.kibibytes("VmData:")
-    }
-
-    fn kibibytes(&self, what: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
