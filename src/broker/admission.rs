@@ -68,7 +68,8 @@ impl Admission {
             && load.kibibytes + kibibytes <= limits::KIBIBYTES_PER_AGENCY_MAX;
         let in_all = self.statements.load(Ordering::Relaxed) < limits::STATEMENTS_MAX
             && self.kibibytes.load(Ordering::Relaxed) + kibibytes <= limits::KIBIBYTES_MAX;
-        if !of_its_own && !(in_share && in_all) {
+        let admitted = of_its_own || (in_share && in_all);
+        if !admitted {
             return Err(Full);
         }
         let load = shares.entry(agency.clone()).or_default();
