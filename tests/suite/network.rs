@@ -4,8 +4,8 @@
 //! Deterministic for a seed: what is planned, what breaks and when, who is cut from whom, how
 //! long each message takes, and that what a step queues is committed before the next
 //! ([`wires`]). Not deterministic: keys, nonces and handshakes, how a step's statements share
-//! out into batches, and which branch of a `select!` goes first; so a seed repeats the trouble,
-//! not every byte. turmoil has no retransmission: what a cut drops is lost to its connection
+//! out into batches, which branch of a `select!` goes first, and how many steps an exchange takes
+//! to write its first entries after a crash; so a seed repeats the trouble, not every byte. turmoil has no retransmission: what a cut drops is lost to its connection
 //! for ever, which then hangs until one end notices. A connection attempt into a cut is refused
 //! at once, and an accepted one is answered even through a cut of that direction.
 //!
