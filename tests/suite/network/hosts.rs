@@ -360,10 +360,10 @@ fn copy(from: &Path, to: &Path) {
 fn copy_sparse(from: &Path, to: &Path, length: u64) {
     let (from, to) = (File::open(from).unwrap(), File::create(to).unwrap());
     to.set_len(length).unwrap();
-    let mut block = vec![0; 1 << 16];
+    let (mut block, zeros) = (vec![0_u8; 1 << 16], vec![0_u8; 1 << 16]);
     for at in (0..length).step_by(block.len()) {
         let read = from.read_at(&mut block, at).unwrap();
-        if block[..read].iter().any(|byte| *byte != 0) {
+        if block[..read] != zeros[..read] {
             to.write_all_at(&block[..read], at).unwrap();
         }
     }
