@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use cairn::clock::Moment;
 use cairn::crypto::seal::{SealingKeyPair, wrap_digest};
 use cairn::crypto::sign::{DIRECTORY_TYPE, STATEMENT_TYPE, SigningKey, sign_dsse};
-use cairn::crypto::{KeyId, seal};
+use cairn::crypto::seal;
 use cairn::directory::Directory;
 use cairn::domain::ids::ExchangeName;
 use cairn::identity::issue::{DevelopmentCa, Validity};
@@ -184,17 +184,15 @@ fn certificates() -> [Vec<u8>; 2] {
 pub fn seal_of(body: &proto::SealedBody, key_commitment: Vec<u8>) -> Option<proto::Seal> {
     let nonce: &[u8; 12] = body.nonce.as_slice().try_into().ok()?;
     let digest_of = |wrap: &proto::Wrap| {
-        let key_id = KeyId(wrap.key_id.as_slice().try_into().ok()?);
-        let (enc, wrapped) = (wrap.enc.clone(), wrap.wrapped.clone());
-        let sha256 = wrap_digest(&seal::Wrap { key_id, enc, wrapped }).to_vec();
+        let sha256 = wrap_digest(&wrap.enc, &wrap.wrapped).to_vec();
         let (inbox, agreement) = (wrap.inbox.clone(), wrap.agreement.clone());
-        Some(proto::WrapDigest { inbox, agreement, key_id: wrap.key_id.clone(), sha256 })
+        proto::WrapDigest { inbox, agreement, key_id: wrap.key_id.clone(), sha256 }
     };
     Some(proto::Seal {
         suite: seal::SUITE.to_owned(),
         body_sha256: seal::body_digest(nonce, &body.ciphertext).to_vec(),
         key_commitment,
-        wraps: body.wraps.iter().map(digest_of).collect::<Option<_>>()?,
+        wraps: body.wraps.iter().map(digest_of).collect(),
     })
 }
 

@@ -54,7 +54,7 @@ fn counts_are_of_deliveries(view: &Overlay<'_>) {
     let deliveries: Vec<records::DeliveryRecord> = view
         .under(b"d", DELIVERIES_MAX)
         .iter()
-        .map(|(key, _)| records::unpack(view, key).expect("a delivery"))
+        .map(|(key, value)| records::DeliveryRecord::unpack(key, value).expect("a delivery"))
         .collect();
     let count = |name: &str| records::unpack::<u64>(view, &records::count_key(name)).unwrap_or(0);
     for state in State::ALL {
