@@ -86,6 +86,8 @@ pub const INDEX_RUNS_MAX: usize = 48;
 pub const INDEX_TOP_BYTES: usize = 64 * 1024;
 /// What a way through a run reads at once, in bytes, when it is a long one.
 pub const INDEX_READ_BYTES: usize = 256 * 1024;
+/// How long a closed index may still be in use by the threads of its catalogue.
+pub const INDEX_CLOSE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Of a run in the making so much may wait to be on the disk, in bytes.
 pub const INDEX_UNSYNCED_BYTES: usize = 16 * 1024 * 1024;
 /// Keys that a walk through the index takes at once.

@@ -173,10 +173,12 @@ impl Keeper {
             Task::Write(frozen) => {
                 self.write(&frozen)?;
                 let newer = group.first().and_then(|newest| self.place_of(newest));
-                match self.due(newer.unwrap_or(0)) {
-                    due if due.is_empty() => Ok(false),
-                    due => self.merge(due).map(|()| false),
+                let due = self.due(newer.unwrap_or(0));
+                if !due.is_empty() {
+                    self.merge(due)?;
+                    self.retire()?;
                 }
+                Ok(false)
             }
             Task::Tidy => Ok(false),
         }

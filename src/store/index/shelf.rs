@@ -3,17 +3,19 @@
 //! sled reads all of its log whenever it is opened, so it holds this one small value and the
 //! runs are files beside it. It can panic where others fail: every call comes back as a result.
 //!
-//! Holds: I5. Knows: nothing.
+//! Holds: I5. Knows: limits.
 
 use std::{
     fs::File,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::Arc,
+    sync::{Arc, mpsc},
+    thread,
 };
 
 use super::IndexError;
+use crate::limits::INDEX_CLOSE_TIME_MAX;
 
 /// sled writes its log in pieces of this, reuses those with nothing in them that still counts,
 /// and makes a file of its own of whatever is larger than a quarter.
@@ -30,9 +32,29 @@ impl From<sled::Error> for IndexError {
 
 /// The catalogue on disk. Clones share it.
 #[derive(Clone)]
-pub(super) struct Shelf {
-    db: sled::Db,
-    log: Arc<File>,
+pub(super) struct Shelf(Arc<Catalogue>);
+
+struct Catalogue {
+    db: Option<sled::Db>,
+    log: Option<File>,
+}
+
+impl Drop for Catalogue {
+    /// sled's own threads have its file, and the lock on it, for a moment longer than its owner:
+    /// until they let go, the folder cannot be opened again.
+    fn drop(&mut self) {
+        drop(self.db.take());
+        let Some(log) = self.log.take() else { return };
+        let (let_go, closed) = mpsc::channel();
+        let waiting = thread::Builder::new().name("index closing".into()).spawn(move || {
+            let locked = log.lock();
+            drop(log);
+            let _ = let_go.send(locked);
+        });
+        if waiting.is_err() || !matches!(closed.recv_timeout(INDEX_CLOSE_TIME_MAX), Ok(Ok(()))) {
+            tracing::warn!("sled has not let go of the index");
+        }
+    }
 }
 
 impl Shelf {
@@ -48,28 +70,35 @@ impl Shelf {
                 .open()
         })?;
         let log = File::open(folder.join(LOG)).map_err(unsynced)?;
-        Ok(Self { db, log: Arc::new(log) })
+        Ok(Self(Arc::new(Catalogue { db: Some(db), log: Some(log) })))
+    }
+
+    fn with<T>(&self, call: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, IndexError> {
+        match &self.0.db {
+            Some(db) => guarded(|| call(db)),
+            None => Err(IndexError::Damaged("its catalogue is closed".into())),
+        }
     }
 
     /// The value under a key.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
-        guarded(|| self.db.get(key)).map(|value| value.map(|value| value.to_vec()))
+        self.with(|db| db.get(key)).map(|value| value.map(|value| value.to_vec()))
     }
 
     /// Sets a key, and hands it to the operating system. Not an fsync.
     pub(super) fn put(&self, key: &[u8], value: Vec<u8>) -> Result<(), IndexError> {
-        guarded(|| self.db.insert(key, value).and_then(|_| self.db.flush())).map(drop)
+        self.with(|db| db.insert(key, value).and_then(|_| db.flush())).map(drop)
     }
 
     /// What was put is on the disk.
     pub(super) fn sync(&self) -> Result<(), IndexError> {
         // sled's own flush leaves it to the operating system.
-        self.log.sync_data().map_err(unsynced)
+        self.0.log.as_ref().map_or(Ok(()), File::sync_data).map_err(unsynced)
     }
 
     /// Whether nothing is on it.
     pub(super) fn is_empty(&self) -> Result<bool, IndexError> {
-        guarded(|| Ok(self.db.is_empty()))
+        self.with(|db| Ok(db.is_empty()))
     }
 }
 

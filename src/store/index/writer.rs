@@ -22,7 +22,7 @@ pub(super) struct RunWriter {
     block_first: Vec<u8>,
     section: SectionBuilder,
     section_first: Vec<u8>,
-    /// The first key of each section and where it is: about a four-thousandth of the run.
+    /// The first key of each section and where it is: about a thousandth of the run.
     sections: Vec<(Vec<u8>, Pointer)>,
 }
 
