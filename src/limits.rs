@@ -74,8 +74,7 @@ pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// Changes of the index in memory before they are written, in bytes; as much again may be on its
 /// way to the disk. After a crash this is what is folded again.
 pub const INDEX_RECENT_BYTES: usize = 16 * 1024 * 1024;
-/// A block of the index before its last key is added, in bytes. sled reads and keeps up to
-/// sixteen together, so a larger one costs more than it saves.
+/// A block of the index before its last key is added, in bytes.
 pub const INDEX_BLOCK_BYTES: usize = 4 * 1024;
 /// A key of the index, in bytes.
 pub const INDEX_KEY_BYTES_MAX: usize = 1_024;
@@ -83,8 +82,14 @@ pub const INDEX_KEY_BYTES_MAX: usize = 1_024;
 pub const INDEX_RUNS_MERGED: usize = 4;
 /// With so many runs the next full layer waits for a merge.
 pub const INDEX_RUNS_MAX: usize = 48;
-/// Pages of the index kept in memory, in bytes.
-pub const INDEX_CACHE_BYTES: u64 = 32 * 1024 * 1024;
+/// Of each run so much is kept in memory, in bytes: where the parts of it are.
+pub const INDEX_TOP_BYTES: usize = 64 * 1024;
+/// What a way through a run reads at once, in bytes, when it is a long one.
+pub const INDEX_READ_BYTES: usize = 256 * 1024;
+/// How long a closed index may still be in use by the threads of its catalogue.
+pub const INDEX_CLOSE_TIME_MAX: Duration = Duration::from_secs(5);
+/// Of a run in the making so much may wait to be on the disk, in bytes.
+pub const INDEX_UNSYNCED_BYTES: usize = 16 * 1024 * 1024;
 /// Keys that a walk through the index takes at once.
 pub const INDEX_WALK_MAX: usize = 256;
 /// Keys that it looks at for that, those that are removed included.

@@ -14,8 +14,7 @@ use std::ops::Range;
 
 use super::{
     IndexError,
-    page::{self, Kind, Page, wrong},
-    shelf::Slice,
+    page::{Page, Pointer, wrong},
 };
 
 const RESTART_KEYS: u32 = 16;
@@ -55,18 +54,21 @@ impl BlockBuilder {
         self.content.len() + 4 * self.restarts.len()
     }
 
-    /// The page; the builder is empty again.
-    pub(super) fn finish(&mut self, run: u64, place: u32, fence: Option<&[u8]>) -> Vec<u8> {
+    /// Whether it has no key.
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys == 0
+    }
+
+    /// The content; the builder is empty again.
+    pub(super) fn finish(&mut self) -> Vec<u8> {
         for restart in &self.restarts {
             self.content.extend_from_slice(&restart.to_le_bytes());
         }
         self.content.extend_from_slice(&(self.restarts.len() as u32).to_le_bytes());
-        let page = page::seal(Kind::Block, run, place, fence, &self.content);
-        self.content.clear();
         self.restarts.clear();
         self.last.clear();
         self.keys = 0;
-        page
+        std::mem::take(&mut self.content)
     }
 }
 
@@ -101,18 +103,19 @@ struct Packed {
     end: usize,
 }
 
-/// A block that was verified.
+/// A block in a page that was verified.
 pub(super) struct Block {
     page: Page,
+    /// Where in the content of the page it begins.
+    at: usize,
     entries_end: usize,
     restarts: usize,
 }
 
 impl Block {
-    /// Verifies and opens a block of a run.
-    pub(super) fn open(bytes: Slice, run: u64) -> Result<Self, IndexError> {
-        let page = Page::open(bytes, Kind::Block, run)?;
-        let content = page.content();
+    /// The block that begins there in the content of a page, and ends with it.
+    pub(super) fn within(page: Page, at: usize) -> Result<Self, IndexError> {
+        let content = page.content().get(at..).ok_or_else(|| wrong("is cut short"))?;
         let count = content.last_chunk().ok_or_else(|| wrong("is cut short"))?;
         let restarts = u32::from_le_bytes(*count) as usize;
         let entries_end = restarts
@@ -120,7 +123,11 @@ impl Block {
             .and_then(|bytes| content.len().checked_sub(4 + bytes))
             .filter(|_| restarts > 0)
             .ok_or_else(|| wrong("is cut short"))?;
-        Ok(Self { page, entries_end, restarts })
+        Ok(Self { page, at, entries_end, restarts })
+    }
+
+    fn content(&self) -> &[u8] {
+        &self.page.content()[self.at..]
     }
 
     /// The page it is.
@@ -137,8 +144,26 @@ impl Block {
         })
     }
 
+    /// Where the page is that would have a key: what lies under the greatest key not beyond it.
+    pub(super) fn pointer(&self, key: &[u8]) -> Result<Pointer, IndexError> {
+        let mut at = self.restart_before(key)?;
+        let (mut found, mut current) = (None, Vec::new());
+        while at < self.entries_end {
+            let packed = self.packed(at)?;
+            current.truncate(packed.shared);
+            current.extend_from_slice(&self.content()[packed.rest]);
+            if current.as_slice() > key {
+                break;
+            }
+            found = packed.value;
+            at = packed.end;
+        }
+        let found = found.ok_or_else(|| wrong("is missing"))?;
+        Pointer::decode(&self.content()[found])
+    }
+
     fn packed(&self, at: usize) -> Result<Packed, IndexError> {
-        let bytes = &self.page.content()[..self.entries_end];
+        let bytes = &self.content()[..self.entries_end];
         let read = || {
             let (shared, at) = length_at(bytes, at)?;
             let (rest, at) = length_at(bytes, at)?;
@@ -153,7 +178,7 @@ impl Block {
 
     fn restart(&self, number: usize) -> usize {
         let at = self.entries_end + 4 * number;
-        let offset = self.page.content().get(at..).and_then(<[u8]>::first_chunk);
+        let offset = self.content().get(at..).and_then(<[u8]>::first_chunk);
         offset.map_or(self.entries_end, |offset| u32::from_le_bytes(*offset) as usize)
     }
 
@@ -163,7 +188,7 @@ impl Block {
         while high - low > 1 {
             let middle = low + (high - low) / 2;
             let packed = self.packed(self.restart(middle))?;
-            match &self.page.content()[packed.rest] <= key {
+            match &self.content()[packed.rest] <= key {
                 true => low = middle,
                 false => high = middle,
             }
@@ -193,14 +218,9 @@ impl BlockCursor {
         Ok(cursor)
     }
 
-    /// The block it goes through.
-    pub(super) fn block(&self) -> &Block {
-        &self.block
-    }
-
     /// Where it stands; `None` past the end.
     pub(super) fn entry(&self) -> Option<(&[u8], Option<&[u8]>)> {
-        let value = || self.value.clone().map(|value| &self.block.page.content()[value]);
+        let value = || self.value.clone().map(|value| &self.block.content()[value]);
         (!self.ended).then(|| (self.key.as_slice(), value()))
     }
 
@@ -215,7 +235,7 @@ impl BlockCursor {
             return Err(wrong("does not add up"));
         }
         self.key.truncate(packed.shared);
-        self.key.extend_from_slice(&self.block.page.content()[packed.rest]);
+        self.key.extend_from_slice(&self.block.content()[packed.rest]);
         self.value = packed.value;
         self.next = packed.end;
         Ok(())

@@ -18,7 +18,7 @@ use super::{
     IndexError,
     layers::{Layers, Recent},
     manifest::Manifest,
-    run::Run,
+    run::{Run, RunMeta},
     shelf::Shelf,
 };
 use crate::limits::INDEX_CHECKED_BYTES;
@@ -63,11 +63,8 @@ impl Core {
         }
         let shelf = Shelf::open(folder)?;
         let manifest = Manifest::read(&shelf)?;
-        let runs: Vec<_> = manifest
-            .runs
-            .iter()
-            .map(|meta| Arc::new(Run::new(meta.clone(), shelf.clone())))
-            .collect();
+        let open = |meta: &RunMeta| Run::open(folder, meta.clone()).map(Arc::new);
+        let runs = manifest.runs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let mut left = INDEX_CHECKED_BYTES;
         for run in &runs {
             let Some(then_left) = left.checked_sub(run.meta.bytes) else { break };

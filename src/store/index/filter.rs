@@ -1,15 +1,13 @@
 //! A filter: says of most absent keys that they are absent, and of no present key.
 //!
-//! A Bloom filter in lines of 64 bytes, for the keys of one stretch of a run. Beside each key it
+//! A Bloom filter in lines of 64 bytes, for the keys of one section of a run. Beside each key it
 //! knows the beginning of each (a letter and a number, as most questions for more than one key
 //! have it), so that a walk passes by the runs that have nothing there.
 //!
 //! Holds: I5. Knows: nothing.
 
-use super::page::{self, Kind, Page};
-
-/// Keys and beginnings of one filter.
-const KEYS_MAX: usize = 3_072;
+/// With so many keys and beginnings a filter is full.
+const KEYS_FULL: usize = 3_072;
 const BITS_PER_KEY: usize = 10;
 const LINE_BYTES: usize = 64;
 /// Bits set for one key, all in one line.
@@ -37,11 +35,11 @@ impl FilterBuilder {
 
     /// Whether the next key belongs in another.
     pub(super) fn is_full(&self) -> bool {
-        self.hashes.len() >= KEYS_MAX
+        self.hashes.len() >= KEYS_FULL
     }
 
-    /// The page; the builder is empty again.
-    pub(super) fn finish(&mut self, run: u64, place: u32, fence: Option<&[u8]>) -> Vec<u8> {
+    /// The filter; the builder is empty again.
+    pub(super) fn finish(&mut self) -> Vec<u8> {
         let lines = (self.hashes.len() * BITS_PER_KEY).div_ceil(8 * LINE_BYTES).max(1);
         let mut bits = vec![0_u8; lines * LINE_BYTES];
         for hash in self.hashes.drain(..) {
@@ -51,13 +49,13 @@ impl FilterBuilder {
             }
         }
         self.beginning.clear();
-        page::seal(Kind::Filter, run, place, fence, &bits)
+        bits
     }
 }
 
 /// Whether a filter may know a key; false is certain.
-pub(super) fn may_hold(filter: &Page, key: &[u8]) -> bool {
-    let (bits, hash) = (filter.content(), hash(key));
+pub(super) fn may_hold(bits: &[u8], key: &[u8]) -> bool {
+    let hash = hash(key);
     let at = line_of(hash, bits.len() / LINE_BYTES);
     probes(hash).all(|bit| bits.get(at + bit / 8).is_some_and(|byte| byte & (1 << (bit % 8)) != 0))
 }

@@ -1,6 +1,6 @@
 //! The manifest: which runs there are, newest first, and how far they follow the ledger.
 //!
-//! One value on the shelf, replaced whole when all that it names is there. What it does not name
+//! One value on the shelf, replaced whole when all that it names is on the disk. What it does not name
 //! is nobody's.
 //!
 //! ```text
@@ -15,7 +15,7 @@ use super::{IndexError, Watermark, run::RunMeta, shelf::Shelf};
 
 const MANIFEST: &[u8] = b"m";
 /// Goes up whenever page, run or manifest are laid out otherwise, or the fold means other keys.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Which runs there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

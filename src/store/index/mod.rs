@@ -4,18 +4,19 @@
 //! journal at any doubt. Never on the path of a receipt.
 //!
 //! ```text
-//! recent changes (in memory) → frozen (full, being written) → runs, newest first (on the shelf)
+//! recent changes (in memory) → frozen (full, being written) → runs, newest first (files)
 //! ```
 //!
 //! A batch goes into the recent changes, in memory; when they are full, the [`keeper`] writes
-//! them to the shelf as a sorted [`run`] of blocks with a filter beside them, and merges runs so
-//! that few exist at any size. The [`manifest`] names the runs. What was only in memory at a
+//! them to a file as a sorted [`run`] of blocks with filters among them, and merges runs so that
+//! few exist at any size. The [`manifest`] names the runs; it lies on the [`shelf`]. What was only in memory at a
 //! crash is folded again from the journal; an orderly stop writes it first.
 //!
 //! Holds: I5, I10. Knows: limits.
 
 mod block;
 mod core;
+mod file;
 mod filter;
 mod keeper;
 mod layers;
@@ -24,7 +25,9 @@ mod merge;
 mod overlay;
 mod page;
 mod run;
+mod section;
 mod shelf;
+mod writer;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -198,11 +201,11 @@ impl Index {
         hash.finalize().into()
     }
 
-    /// Writes what is in memory and hands it to the operating system. Not an fsync, and nothing
-    /// relies on one: a start after it folds nothing, at best.
+    /// Writes what is in memory: a start after it folds nothing. After a power cut one may fold
+    /// more; nothing relies on this.
     pub fn flush(&self) {
         let flushed = self.core.hand_over(0).and_then(|()| self.core.written_out());
-        if let Err(error) = flushed.and_then(|()| self.core.shelf.flush()) {
+        if let Err(error) = flushed {
             tracing::warn!(%error, "index flush failed; it will be rebuilt if need be");
         }
     }

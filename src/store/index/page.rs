@@ -1,22 +1,20 @@
-//! A page: what one value on the shelf is. A block of keys, or a filter for many.
+//! A page: what a run's file is made of. A block of keys, a section of blocks, a part of the tree
+//! above the sections, or the foot.
 //!
 //! ```text
-//! 0 checksum 4 (CRC32C of the rest) · 4 kind 1 · 5 run 8 · 13 place 4 · 17 fence length 2
-//! 19 fence · content
+//! 0 checksum 4 (CRC32C of the rest) · 4 content length 4 · 8 kind 1 · 9 run 8 · 17 at 8
+//! 25 content
 //! ```
 //!
-//! The *place* counts the pages of a run from 0. The *fence* is the key that the next page begins
-//! with (length 65,535: there is none). So a page that was lost, changed or put elsewhere is
-//! noticed by whoever comes from the one before it.
+//! *At* is where in the file the page begins. A file is written once, and whoever asks for a page
+//! knows where it is: so one that was lost, harmed or put elsewhere is noticed.
 //!
 //! Holds: I5. Knows: nothing.
 
-use std::ops::Range;
+use super::IndexError;
 
-use super::{IndexError, shelf::Slice};
-
-const HEAD_BYTES: usize = 19;
-const NO_FENCE: u16 = u16::MAX;
+/// What comes before the content, in bytes.
+pub(super) const HEAD_BYTES: usize = 25;
 
 /// What a page holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,89 +22,110 @@ const NO_FENCE: u16 = u16::MAX;
 pub(super) enum Kind {
     /// Keys and values.
     Block = b'b',
-    /// A filter.
-    Filter = b'f',
+    /// Where everything is.
+    Foot = b'f',
+    /// A filter, and where the blocks before it are.
+    Section = b's',
+    /// Where sections, or other parts of the tree, are.
+    Tree = b't',
 }
 
 impl Kind {
-    pub(super) fn byte(self) -> u8 {
-        self as u8
+    fn of(byte: u8) -> Option<Self> {
+        [Self::Block, Self::Foot, Self::Section, Self::Tree]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
     }
 }
 
 /// A page whose checksum was verified.
+#[derive(Debug)]
 pub(super) struct Page {
-    bytes: Slice,
-    place: u32,
-    fence: Option<Range<usize>>,
-    content_at: usize,
+    bytes: Vec<u8>,
+    kind: Kind,
 }
 
 /// The bytes of a page.
-pub(super) fn seal(
-    kind: Kind,
-    run: u64,
-    place: u32,
-    fence: Option<&[u8]>,
-    content: &[u8],
-) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEAD_BYTES + fence.map_or(0, <[u8]>::len) + content.len());
+pub(super) fn seal(kind: Kind, run: u64, at: u64, content: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEAD_BYTES + content.len());
     bytes.extend_from_slice(&[0; 4]);
-    bytes.push(kind.byte());
+    bytes.extend_from_slice(&(content.len() as u32).to_le_bytes());
+    bytes.push(kind as u8);
     bytes.extend_from_slice(&run.to_le_bytes());
-    bytes.extend_from_slice(&place.to_le_bytes());
-    // Keys are shorter: `super::Index::apply` refuses others.
-    let length = fence.map_or(NO_FENCE, |fence| u16::try_from(fence.len()).unwrap_or(NO_FENCE));
-    bytes.extend_from_slice(&length.to_le_bytes());
-    bytes.extend_from_slice(fence.unwrap_or_default());
+    bytes.extend_from_slice(&at.to_le_bytes());
     bytes.extend_from_slice(content);
     let checksum = crc32c::crc32c(&bytes[4..]);
     bytes[..4].copy_from_slice(&checksum.to_le_bytes());
     bytes
 }
 
+/// How long the page is that begins so, if that can be told; nothing is verified.
+pub(super) fn length(head: &[u8]) -> Option<usize> {
+    let content = head.get(4..)?.first_chunk()?;
+    (u32::from_le_bytes(*content) as usize).checked_add(HEAD_BYTES)
+}
+
 impl Page {
-    /// Verifies that this is a whole page of this kind and run.
-    pub(super) fn open(bytes: Slice, kind: Kind, run: u64) -> Result<Self, IndexError> {
+    /// Verifies that this is the whole page of this run that begins there.
+    pub(super) fn open(bytes: Vec<u8>, run: u64, at: u64) -> Result<Self, IndexError> {
         let head: &[u8; HEAD_BYTES] = bytes.first_chunk().ok_or_else(|| wrong("is cut short"))?;
-        let [c0, c1, c2, c3, found, rest @ ..] = *head;
+        let [c0, c1, c2, c3, _, _, _, _, kind, place @ ..] = *head;
         if u32::from_le_bytes([c0, c1, c2, c3]) != crc32c::crc32c(&bytes[4..]) {
             return Err(wrong("is not what was written"));
         }
-        let [r0, r1, r2, r3, r4, r5, r6, r7, p0, p1, p2, p3, f0, f1] = rest;
-        if found != kind.byte() || u64::from_le_bytes([r0, r1, r2, r3, r4, r5, r6, r7]) != run {
-            return Err(wrong("is another's"));
-        }
-        let length = u16::from_le_bytes([f0, f1]);
-        let fence = (length != NO_FENCE).then(|| HEAD_BYTES..HEAD_BYTES + usize::from(length));
-        let content_at = fence.as_ref().map_or(HEAD_BYTES, |fence| fence.end);
-        if content_at > bytes.len() {
+        if length(&bytes) != Some(bytes.len()) {
             return Err(wrong("is cut short"));
         }
-        Ok(Self { place: u32::from_le_bytes([p0, p1, p2, p3]), fence, content_at, bytes })
-    }
-
-    /// How many pages of its kind come before it in the run.
-    pub(super) fn place(&self) -> u32 {
-        self.place
-    }
-
-    /// The key that the next page begins with.
-    pub(super) fn fence(&self) -> Option<&[u8]> {
-        self.fence.clone().map(|fence| &self.bytes[fence])
-    }
-
-    /// A key must lie before the fence: else the page that has it is missing.
-    pub(super) fn must_cover(&self, key: &[u8]) -> Result<(), IndexError> {
-        match self.fence().is_none_or(|fence| key < fence) {
-            true => Ok(()),
-            false => Err(wrong("is missing")),
+        let [r0, r1, r2, r3, r4, r5, r6, r7, a0, a1, a2, a3, a4, a5, a6, a7] = place;
+        if u64::from_le_bytes([r0, r1, r2, r3, r4, r5, r6, r7]) != run {
+            return Err(wrong("is another run's"));
         }
+        if u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7]) != at {
+            return Err(wrong("is out of place"));
+        }
+        let kind = Kind::of(kind).ok_or_else(|| wrong("is of no known kind"))?;
+        Ok(Self { bytes, kind })
     }
 
     /// What it holds.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The page, if it is of this kind.
+    pub(super) fn must_be(self, kind: Kind) -> Result<Self, IndexError> {
+        match self.kind == kind {
+            true => Ok(self),
+            false => Err(wrong("is of another kind")),
+        }
+    }
+
+    /// The bytes that it holds.
     pub(super) fn content(&self) -> &[u8] {
-        &self.bytes[self.content_at..]
+        &self.bytes[HEAD_BYTES..]
+    }
+}
+
+/// Where a page is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pointer {
+    pub(super) at: u64,
+    pub(super) length: u32,
+}
+
+impl Pointer {
+    /// As a value.
+    pub(super) fn encode(self) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        bytes[..8].copy_from_slice(&self.at.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.length.to_le_bytes());
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, IndexError> {
+        let (at, rest) = bytes.split_first_chunk().ok_or_else(|| wrong("does not add up"))?;
+        let length = <[u8; 4]>::try_from(rest).map_err(|_| wrong("does not add up"))?;
+        Ok(Self { at: u64::from_le_bytes(*at), length: u32::from_le_bytes(length) })
     }
 }
 

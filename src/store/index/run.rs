@@ -1,56 +1,91 @@
-//! A sorted run: keys in order in blocks on the shelf, with filters beside them. Written once,
-//! never changed, removed whole.
+//! A sorted run: keys in order, in a file of its own. Written once, never changed, removed whole.
 //!
-//! Its pages lie under `kind ‖ run ‖ first key of the page`. Nothing of them is kept in memory:
-//! sled's tree finds a page and its cache keeps the newest.
+//! ```text
+//! blocks · section · blocks · section · …   tree   foot
+//! ```
+//!
+//! The foot says where the top of the tree is, which is kept in memory; the tree, where the
+//! sections are; a section, whether a key may be there and where the blocks are. Every page is
+//! verified each time it is read.
 //!
 //! Holds: I5. Knows: limits.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     IndexError,
-    block::{Block, BlockBuilder, BlockCursor},
-    filter::{self, BEGINNING_BYTES, FilterBuilder},
+    block::{Block, BlockCursor},
+    file::RunFile,
     merge::Source,
-    page::{Kind, Page, wrong},
-    shelf::{Shelf, Slice},
+    page::{self, HEAD_BYTES, Kind, Page, Pointer, wrong},
+    section::Section,
 };
-use crate::limits::INDEX_BLOCK_BYTES;
+use crate::limits::{INDEX_BLOCK_BYTES, INDEX_READ_BYTES};
 
 /// What the manifest says of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RunMeta {
-    /// Drawn at random, so that no leftover is taken for a page of another run.
+    /// Drawn at random, so that no leftover is taken for another run.
     pub(super) id: u64,
     pub(super) first: Vec<u8>,
     pub(super) last: Vec<u8>,
     /// Removals included.
     pub(super) keys: u64,
-    /// Of its blocks and filters.
+    /// Of its file.
     pub(super) bytes: u64,
+}
+
+/// The last page of a run: where the top of the tree is, and where the tree begins.
+pub(super) struct Foot {
+    pub(super) top: Pointer,
+    pub(super) tree_at: u64,
+}
+
+impl Foot {
+    const CONTENT_BYTES: usize = 20;
+    const BYTES: usize = HEAD_BYTES + Self::CONTENT_BYTES;
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        [&self.top.encode()[..], &self.tree_at.to_le_bytes()].concat()
+    }
+
+    fn decode(content: &[u8]) -> Result<Self, IndexError> {
+        let (top, tree_at) = content.split_last_chunk().ok_or_else(|| wrong("does not add up"))?;
+        Ok(Self { top: Pointer::decode(top)?, tree_at: u64::from_le_bytes(*tree_at) })
+    }
 }
 
 /// A run that readers may use.
 pub(super) struct Run {
     pub(super) meta: RunMeta,
-    shelf: Shelf,
-}
-
-/// Where a page lies.
-pub(super) fn page_key(kind: Kind, run: u64, key: &[u8]) -> Vec<u8> {
-    let mut place = Vec::with_capacity(9 + key.len());
-    place.push(kind.byte());
-    place.extend_from_slice(&run.to_be_bytes());
-    place.extend_from_slice(key);
-    place
+    file: RunFile,
+    /// The part of the tree that all look-ups begin at.
+    top: Block,
+    /// Where blocks and sections end.
+    tree_at: u64,
+    /// Where the foot is.
+    foot_at: u64,
 }
 
 impl Run {
-    pub(super) fn new(meta: RunMeta, shelf: Shelf) -> Self {
-        Self { meta, shelf }
+    /// Opens a run, reading its foot and the top of its tree.
+    pub(super) fn open(folder: &Path, meta: RunMeta) -> Result<Self, IndexError> {
+        let file = RunFile::open(folder, meta.id)?;
+        let foot_at = meta.bytes.checked_sub(Foot::BYTES as u64);
+        let foot_at = foot_at.ok_or_else(|| wrong("is missing"))?;
+        if file.length()? != meta.bytes {
+            return Err(wrong("is missing"));
+        }
+        let foot = Page::open(file.read(foot_at, Foot::BYTES)?, meta.id, foot_at)?;
+        let Foot { top, tree_at } = Foot::decode(foot.must_be(Kind::Foot)?.content())?;
+        if tree_at > top.at || top.at.checked_add(top.length.into()) != Some(foot_at) {
+            return Err(wrong("does not add up"));
+        }
+        let bytes = file.read(top.at, top.length as usize)?;
+        let top = Block::within(Page::open(bytes, meta.id, top.at)?.must_be(Kind::Tree)?, 0)?;
+        Ok(Self { meta, file, top, tree_at, foot_at })
     }
 
     /// What the run says of a key: nothing, that it is removed, or its value.
@@ -58,8 +93,9 @@ impl Run {
         if key < self.meta.first.as_slice() || key > self.meta.last.as_slice() {
             return Ok(None);
         }
-        match filter::may_hold(&self.filter(key)?, key) {
-            true => self.block(key)?.find(key),
+        let section = self.section(key)?;
+        match section.may_hold(key) {
+            true => self.block(section.block(key)?)?.find(key),
             false => Ok(None),
         }
     }
@@ -72,89 +108,133 @@ impl Run {
         if self.meta.first.as_slice() >= prefix {
             return Ok(self.meta.first.starts_with(prefix));
         }
-        let Some(beginning) = prefix.get(..BEGINNING_BYTES) else { return Ok(true) };
-        let filter = self.filter(prefix)?;
-        // The keys may begin with the next filter.
-        let next = filter.fence().is_some_and(|fence| fence.starts_with(prefix));
-        Ok(next || filter::may_hold(&filter, beginning))
+        Ok(self.section(prefix)?.may_begin(prefix))
     }
 
     /// Verifies every page.
     pub(super) fn check(&self) -> Result<(), IndexError> {
-        for kind in [Kind::Block, Kind::Filter] {
-            let (mut key, mut place) = (Some(self.meta.first.clone()), 0);
-            while let Some(first) = key {
-                let bytes = self.shelf.get(&page_key(kind, self.meta.id, &first))?;
-                let bytes = bytes.ok_or_else(|| wrong("is missing"))?;
-                let page = Page::open(bytes, kind, self.meta.id)?;
-                if page.place() != place {
-                    return Err(wrong("is out of place"));
-                }
-                place += 1;
-                key = page.fence().map(<[u8]>::to_vec);
-            }
-        }
+        let mut pages = Pages::new(0, self.foot_at);
+        while pages.next(self)?.is_some() {}
         Ok(())
     }
 
-    /// The filter for a key that is not less than the first.
-    fn filter(&self, key: &[u8]) -> Result<Page, IndexError> {
-        let page = Page::open(self.page(Kind::Filter, key)?, Kind::Filter, self.meta.id)?;
-        page.must_cover(key)?;
-        Ok(page)
+    /// The section for a key that is not less than the first.
+    fn section(&self, key: &[u8]) -> Result<Section, IndexError> {
+        let mut pointer = self.top.pointer(key)?;
+        loop {
+            let page = self.page(pointer)?;
+            if page.kind() == Kind::Section {
+                return Section::open(page);
+            }
+            let below = Block::within(page.must_be(Kind::Tree)?, 0)?.pointer(key)?;
+            // What a part of the tree names was written before it: the way down ends.
+            if below.at >= pointer.at {
+                return Err(wrong("is out of place"));
+            }
+            pointer = below;
+        }
     }
 
-    /// The block for a key that is not less than the first.
-    fn block(&self, key: &[u8]) -> Result<Block, IndexError> {
-        let block = Block::open(self.page(Kind::Block, key)?, self.meta.id)?;
-        block.page().must_cover(key)?;
-        Ok(block)
+    /// How many parts of the tree a look-up goes through.
+    #[cfg(test)]
+    pub(super) fn levels(&self) -> usize {
+        let mut pointer = self.top.pointer(&self.meta.first).unwrap();
+        let mut levels = 1;
+        while let Ok(part) = self.page(pointer).unwrap().must_be(Kind::Tree) {
+            pointer = Block::within(part, 0).unwrap().pointer(&self.meta.first).unwrap();
+            levels += 1;
+        }
+        levels
     }
 
-    fn page(&self, kind: Kind, key: &[u8]) -> Result<Slice, IndexError> {
-        let id = self.meta.id;
-        self.shelf
-            .at_or_before(&page_key(kind, id, b""), &page_key(kind, id, key))?
-            .ok_or_else(|| wrong("is missing"))
+    fn block(&self, pointer: Pointer) -> Result<Block, IndexError> {
+        Block::within(self.page(pointer)?.must_be(Kind::Block)?, 0)
+    }
+
+    fn page(&self, Pointer { at, length }: Pointer) -> Result<Page, IndexError> {
+        if at.checked_add(length.into()).is_none_or(|end| end > self.foot_at) {
+            return Err(wrong("is out of place"));
+        }
+        Page::open(self.file.read(at, length as usize)?, self.meta.id, at)
+    }
+}
+
+/// The pages of a stretch of a run, one after the other. Reads more at once the longer it goes on.
+struct Pages {
+    next: u64,
+    end: u64,
+    window: Vec<u8>,
+    window_at: u64,
+    read_bytes: usize,
+}
+
+impl Pages {
+    fn new(from: u64, end: u64) -> Self {
+        let read_bytes = 2 * INDEX_BLOCK_BYTES;
+        Self { next: from, end, window: Vec::new(), window_at: from, read_bytes }
+    }
+
+    fn next(&mut self, run: &Run) -> Result<Option<Page>, IndexError> {
+        if self.next >= self.end {
+            return Ok(None);
+        }
+        let head = self.bytes(run, HEAD_BYTES)?;
+        let length = page::length(head).ok_or_else(|| wrong("is cut short"))?;
+        let page = Page::open(self.bytes(run, length)?.to_vec(), run.meta.id, self.next)?;
+        self.next += length as u64;
+        Ok(Some(page))
+    }
+
+    /// So many bytes of what comes next.
+    fn bytes(&mut self, run: &Run, length: usize) -> Result<&[u8], IndexError> {
+        let left = usize::try_from(self.end - self.next).unwrap_or(usize::MAX);
+        if length > left {
+            return Err(wrong("is cut short"));
+        }
+        let mut from = (self.next - self.window_at) as usize;
+        if from + length > self.window.len() {
+            self.window = run.file.read(self.next, self.read_bytes.max(length).min(left))?;
+            self.window_at = self.next;
+            self.read_bytes = (2 * self.read_bytes).min(INDEX_READ_BYTES);
+            from = 0;
+        }
+        Ok(&self.window[from..from + length])
     }
 }
 
 /// A way through a run.
 pub(super) struct RunCursor {
     run: Arc<Run>,
+    pages: Pages,
     at: Option<BlockCursor>,
 }
 
 impl RunCursor {
     /// At the first key that is not less than `from`.
     pub(super) fn seek(run: &Arc<Run>, from: &[u8]) -> Result<Self, IndexError> {
-        let mut cursor = Self { run: Arc::clone(run), at: None };
+        let mut cursor = Self { run: Arc::clone(run), pages: Pages::new(0, 0), at: None };
         if from <= run.meta.last.as_slice() {
             let from = from.max(&run.meta.first);
-            cursor.at = Some(BlockCursor::seek(run.block(from)?, from)?);
+            let pointer = run.section(from)?.block(from)?;
+            cursor.at = Some(BlockCursor::seek(run.block(pointer)?, from)?);
+            cursor.pages = Pages::new(pointer.at + u64::from(pointer.length), run.tree_at);
             cursor.enter_next_block()?;
         }
         Ok(cursor)
     }
 
-    /// Past the end of a block comes the one that its fence names.
+    /// Past the end of a block comes the next one, sections left out.
     fn enter_next_block(&mut self) -> Result<(), IndexError> {
-        let Some(at) = &self.at else { return Ok(()) };
-        if at.entry().is_some() {
-            return Ok(());
+        while self.at.as_ref().is_some_and(|at| at.entry().is_none()) {
+            let Some(page) = self.pages.next(&self.run)? else {
+                self.at = None;
+                break;
+            };
+            if page.kind() != Kind::Section {
+                let block = Block::within(page.must_be(Kind::Block)?, 0)?;
+                self.at = Some(BlockCursor::seek(block, b"")?);
+            }
         }
-        let page = at.block().page();
-        let Some(fence) = page.fence() else {
-            self.at = None;
-            return Ok(());
-        };
-        let id = self.run.meta.id;
-        let bytes = self.run.shelf.get(&page_key(Kind::Block, id, fence))?;
-        let next = Block::open(bytes.ok_or_else(|| wrong("is missing"))?, id)?;
-        if next.page().place() != page.place() + 1 {
-            return Err(wrong("is out of place"));
-        }
-        self.at = Some(BlockCursor::seek(next, fence)?);
         Ok(())
     }
 }
@@ -169,90 +249,5 @@ impl Source for RunCursor {
             at.advance()?;
         }
         self.enter_next_block()
-    }
-}
-
-/// A run in the making. Until the manifest names it, its pages are nobody's.
-pub(super) struct RunWriter {
-    shelf: Shelf,
-    meta: RunMeta,
-    block: Stretch<BlockBuilder>,
-    filter: Stretch<FilterBuilder>,
-}
-
-/// The page being filled: its builder, the key it begins with, its place.
-#[derive(Default)]
-struct Stretch<Builder> {
-    builder: Builder,
-    first: Vec<u8>,
-    place: u32,
-}
-
-impl<Builder> Stretch<Builder> {
-    fn begin(&mut self, first: &[u8]) {
-        self.first.clear();
-        self.first.extend_from_slice(first);
-        self.place += 1;
-    }
-}
-
-impl RunWriter {
-    pub(super) fn new(shelf: &Shelf) -> Result<Self, IndexError> {
-        let mut id = [0; 8];
-        getrandom::fill(&mut id).map_err(|error| IndexError::Damaged(error.to_string()))?;
-        let id = u64::from_le_bytes(id);
-        Ok(Self {
-            shelf: shelf.clone(),
-            meta: RunMeta { id, first: Vec::new(), last: Vec::new(), keys: 0, bytes: 0 },
-            block: Stretch::default(),
-            filter: Stretch::default(),
-        })
-    }
-
-    /// Takes the next key, greater than the one before. True when a page went to the shelf.
-    pub(super) fn push(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<bool, IndexError> {
-        let mut written = false;
-        if self.meta.keys == 0 {
-            self.meta.first = key.to_vec();
-            self.block.first = key.to_vec();
-            self.filter.first = key.to_vec();
-        }
-        if self.block.builder.bytes() >= INDEX_BLOCK_BYTES {
-            self.put_block(Some(key))?;
-            self.block.begin(key);
-            written = true;
-        }
-        if self.filter.builder.is_full() {
-            self.put_filter(Some(key))?;
-            self.filter.begin(key);
-        }
-        self.block.builder.push(key, value);
-        self.filter.builder.push(key);
-        self.meta.keys += 1;
-        self.meta.last.clear();
-        self.meta.last.extend_from_slice(key);
-        Ok(written)
-    }
-
-    /// Puts what is left on the shelf. `None` if there was no key at all.
-    pub(super) fn finish(mut self) -> Result<Option<RunMeta>, IndexError> {
-        if self.meta.keys == 0 {
-            return Ok(None);
-        }
-        self.put_block(None)?;
-        self.put_filter(None)?;
-        Ok(Some(self.meta))
-    }
-
-    fn put_block(&mut self, fence: Option<&[u8]>) -> Result<(), IndexError> {
-        let page = self.block.builder.finish(self.meta.id, self.block.place, fence);
-        self.meta.bytes += page.len() as u64;
-        self.shelf.put(&page_key(Kind::Block, self.meta.id, &self.block.first), page)
-    }
-
-    fn put_filter(&mut self, fence: Option<&[u8]>) -> Result<(), IndexError> {
-        let page = self.filter.builder.finish(self.meta.id, self.filter.place, fence);
-        self.meta.bytes += page.len() as u64;
-        self.shelf.put(&page_key(Kind::Filter, self.meta.id, &self.filter.first), page)
     }
 }

@@ -1,41 +1,28 @@
-//! What the index keeps on disk, as keys and values in order: the only file that names sled.
+//! Where the manifest is kept, replaced whole or not at all: the only file that names sled.
 //!
-//! sled holds few, large values well and many small ones badly, so a value here is a page of
-//! the index ([`super::page`]) and never one record. It can panic where others fail: every call
-//! comes back as a result.
+//! sled reads all of its log whenever it is opened, so it holds this one small value and the
+//! runs are files beside it. It can panic where others fail: every call comes back as a result.
 //!
 //! Holds: I5. Knows: limits.
 
 use std::{
-    ops::Deref,
+    fs::File,
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    sync::{Arc, mpsc},
+    thread,
 };
 
 use super::IndexError;
-use crate::limits::INDEX_CACHE_BYTES;
+use crate::limits::INDEX_CLOSE_TIME_MAX;
 
-/// sled makes a file of its own of whatever is larger than a quarter of this: sixteen tiles of
-/// hashes side by side must not be.
-const SEGMENT_BYTES: usize = 1024 * 1024;
-
-/// Bytes read from the shelf. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(super) struct Slice(sled::IVec);
-
-impl Deref for Slice {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl From<Vec<u8>> for Slice {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes.into())
-    }
-}
+/// sled writes its log in pieces of this, reuses those with nothing in them that still counts,
+/// and makes a file of its own of whatever is larger than a quarter.
+const SEGMENT_BYTES: usize = 512 * 1024;
+const CACHE_BYTES: u64 = 1024 * 1024;
+/// The file that sled keeps its log in.
+const LOG: &str = "db";
 
 impl From<sled::Error> for IndexError {
     fn from(error: sled::Error) -> Self {
@@ -43,65 +30,80 @@ impl From<sled::Error> for IndexError {
     }
 }
 
-/// Keys and values in order, on disk. Clones share it.
+/// The catalogue on disk. Clones share it.
 #[derive(Clone)]
-pub(super) struct Shelf(sled::Db);
+pub(super) struct Shelf(Arc<Catalogue>);
+
+struct Catalogue {
+    db: Option<sled::Db>,
+    log: Option<File>,
+}
+
+impl Drop for Catalogue {
+    /// sled's own threads have its file, and the lock on it, for a moment longer than its owner:
+    /// until they let go, the folder cannot be opened again.
+    fn drop(&mut self) {
+        drop(self.db.take());
+        let Some(log) = self.log.take() else { return };
+        let (let_go, closed) = mpsc::channel();
+        let waiting = thread::Builder::new().name("index closing".into()).spawn(move || {
+            let locked = log.lock();
+            drop(log);
+            let _ = let_go.send(locked);
+        });
+        if waiting.is_err() || !matches!(closed.recv_timeout(INDEX_CLOSE_TIME_MAX), Ok(Ok(()))) {
+            tracing::warn!("sled has not let go of the index");
+        }
+    }
+}
 
 impl Shelf {
     /// Opens the folder, making it if need be.
     pub(super) fn open(folder: &Path) -> Result<Self, IndexError> {
-        guarded(|| {
+        let db = guarded(|| {
             sled::Config::new()
                 .path(folder)
                 .segment_size(SEGMENT_BYTES)
-                .cache_capacity(INDEX_CACHE_BYTES)
-                .flush_every_ms(Some(500))
-                .mode(sled::Mode::HighThroughput)
+                .cache_capacity(CACHE_BYTES)
+                .flush_every_ms(None)
+                .mode(sled::Mode::LowSpace)
                 .open()
-        })
-        .map(Self)
+        })?;
+        let log = File::open(folder.join(LOG)).map_err(unsynced)?;
+        Ok(Self(Arc::new(Catalogue { db: Some(db), log: Some(log) })))
+    }
+
+    fn with<T>(&self, call: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, IndexError> {
+        match &self.0.db {
+            Some(db) => guarded(|| call(db)),
+            None => Err(IndexError::Damaged("its catalogue is closed".into())),
+        }
     }
 
     /// The value under a key.
-    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Slice>, IndexError> {
-        guarded(|| self.0.get(key)).map(|value| value.map(Slice))
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
+        self.with(|db| db.get(key)).map(|value| value.map(|value| value.to_vec()))
     }
 
-    /// The value under the greatest key from `low` up to `key`, both included.
-    pub(super) fn at_or_before(&self, low: &[u8], key: &[u8]) -> Result<Option<Slice>, IndexError> {
-        guarded(|| self.0.range(low..=key).next_back().transpose())
-            .map(|found| found.map(|(_, value)| Slice(value)))
-    }
-
-    /// Keys from `from` on and below `below`, at most `limit`.
-    pub(super) fn keys(
-        &self,
-        from: &[u8],
-        below: &[u8],
-        limit: usize,
-    ) -> Result<Vec<Slice>, IndexError> {
-        guarded(|| self.0.range(from..below).keys().take(limit).map(|key| key.map(Slice)).collect())
-    }
-
-    /// Sets a key.
+    /// Sets a key, and hands it to the operating system. Not an fsync.
     pub(super) fn put(&self, key: &[u8], value: Vec<u8>) -> Result<(), IndexError> {
-        guarded(|| self.0.insert(key, value)).map(drop)
+        self.with(|db| db.insert(key, value).and_then(|_| db.flush())).map(drop)
     }
 
-    /// Removes a key.
-    pub(super) fn remove(&self, key: &[u8]) -> Result<(), IndexError> {
-        guarded(|| self.0.remove(key)).map(drop)
+    /// What was put is on the disk.
+    pub(super) fn sync(&self) -> Result<(), IndexError> {
+        // sled's own flush leaves it to the operating system.
+        self.0.log.as_ref().map_or(Ok(()), File::sync_data).map_err(unsynced)
     }
 
     /// Whether nothing is on it.
     pub(super) fn is_empty(&self) -> Result<bool, IndexError> {
-        guarded(|| Ok(self.0.is_empty()))
+        self.with(|db| Ok(db.is_empty()))
     }
+}
 
-    /// Hands what is buffered to the operating system. Not an fsync.
-    pub(super) fn flush(&self) -> Result<(), IndexError> {
-        guarded(|| self.0.flush()).map(drop)
-    }
+fn unsynced(error: io::Error) -> IndexError {
+    IndexError::Damaged(format!("its catalogue cannot be synced: {error}"))
 }
 
 /// sled is known to panic, not only to fail, on damaged files.

@@ -1,8 +1,10 @@
-//! The index against a plain map: whatever is applied, merged, lost in a crash or harmed on disk.
+//! The index against a plain map: whatever is applied, merged or lost in a crash.
 //!
 //! Cites I5, I9, I10.
 
-use std::collections::BTreeMap;
+mod damage;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{collection::vec, prelude::*};
 use tempfile::TempDir;
@@ -12,8 +14,9 @@ use super::{
     filter::{self, FilterBuilder},
     manifest::Manifest,
     page::{Kind, Page},
-    run::{RunWriter, page_key},
-    shelf::{Shelf, Slice},
+    run::Run,
+    shelf::Shelf,
+    writer::RunWriter,
     *,
 };
 
@@ -175,8 +178,8 @@ proptest! {
     ) {
         let mut builder = BlockBuilder::default();
         entries.iter().for_each(|(key, value)| builder.push(key, value.as_deref()));
-        let page = builder.finish(1, 0, None);
-        let open = || Block::open(Slice::from(page.clone()), 1).unwrap();
+        let page = page::seal(Kind::Block, 1, 0, &builder.finish());
+        let open = || Block::within(Page::open(page.clone(), 1, 0).unwrap(), 0).unwrap();
         for (key, value) in &entries {
             prop_assert_eq!(open().find(key).unwrap(), Some(value.clone()));
         }
@@ -195,10 +198,10 @@ proptest! {
     ) {
         let mut builder = FilterBuilder::default();
         keys.iter().for_each(|key| builder.push(key));
-        let page = Page::open(Slice::from(builder.finish(1, 0, None)), Kind::Filter, 1).unwrap();
+        let filter = builder.finish();
         for key in &keys {
-            prop_assert!(filter::may_hold(&page, key));
-            prop_assert!(key.len() < 9 || filter::may_hold(&page, &key[..9]));
+            prop_assert!(filter::may_hold(&filter, key));
+            prop_assert!(key.len() < 9 || filter::may_hold(&filter, &key[..9]));
         }
     }
 }
@@ -207,9 +210,9 @@ proptest! {
 fn a_filter_seldom_takes_an_absent_key_for_present() {
     let mut builder = FilterBuilder::default();
     (0..3_000_u64).for_each(|number| builder.push(&number.to_be_bytes()));
-    let page = Page::open(Slice::from(builder.finish(1, 0, None)), Kind::Filter, 1).unwrap();
+    let filter = builder.finish();
     let absent = (3_000..103_000_u64).map(u64::to_be_bytes);
-    let taken = absent.filter(|key| filter::may_hold(&page, key)).count();
+    let taken = absent.filter(|key| filter::may_hold(&filter, key)).count();
     assert!(taken < 3_000, "{taken} of 100,000");
 }
 
@@ -217,15 +220,17 @@ fn a_filter_seldom_takes_an_absent_key_for_present() {
 fn every_flipped_bit_of_a_page_is_noticed() {
     let mut builder = BlockBuilder::default();
     (0..40).for_each(|number| builder.push(&key(number), Some(b"value")));
-    let page = builder.finish(9, 3, Some(b"next"));
-    assert!(Block::open(Slice::from(page.clone()), 8).is_err(), "another run's");
+    let page = page::seal(Kind::Block, 9, 3, &builder.finish());
+    assert!(Page::open(page.clone(), 9, 3).is_ok());
+    assert!(Page::open(page.clone(), 8, 3).is_err(), "another run's");
+    assert!(Page::open(page.clone(), 9, 4).is_err(), "another place's");
     for bit in 0..8 * page.len() {
         let mut harmed = page.clone();
         harmed[bit / 8] ^= 1 << (bit % 8);
-        assert!(Block::open(Slice::from(harmed), 9).is_err(), "bit {bit}");
+        assert!(Page::open(harmed, 9, 3).is_err(), "bit {bit}");
     }
     for kept in 0..page.len() {
-        assert!(Block::open(Slice::from(page[..kept].to_vec()), 9).is_err(), "cut to {kept}");
+        assert!(Page::open(page[..kept].to_vec(), 9, 3).is_err(), "cut to {kept}");
     }
 }
 
@@ -245,35 +250,75 @@ fn runs_stay_few_and_removals_fall_away_in_the_oldest() {
     }
 }
 
-/// Every run on the shelf, by the pages that are there.
-fn runs_on(shelf: &Shelf) -> std::collections::BTreeSet<u64> {
-    let pages = shelf.keys(b"b", b"c", usize::MAX).unwrap();
-    pages.iter().map(|key| u64::from_be_bytes(key[1..9].try_into().unwrap())).collect()
+/// The runs that lie in the folder, and those that the manifest names.
+fn lie_and_named(index: &Index) -> (BTreeSet<u64>, BTreeSet<u64>) {
+    let named = Manifest::read(&index.core.shelf).unwrap().runs;
+    let lie = file::runs_in(index.folder()).unwrap();
+    (lie.into_iter().collect(), named.iter().map(|run| run.id).collect())
 }
 
-/// I5: a stop between a run's pages and the manifest leaves pages that nobody asks for, and that
-/// the next start removes.
+/// I5: a stop between a run and the manifest leaves a file, whole or not, that nobody asks for,
+/// and that the next start removes.
 #[test]
 fn what_a_crash_left_unnamed_is_swept() {
     let mut model = Model::new();
     model.grow();
-    let shelf = model.index().core.shelf.clone();
-    let mut writer = RunWriter::new(&shelf).unwrap();
+    let (lie, named) = lie_and_named(model.index());
+    assert_eq!(lie, named, "what was merged away is gone");
+    let mut writer = RunWriter::new(&model.path()).unwrap();
     for number in 0..2_000 {
         writer.push(format!("k{number:06}").as_bytes(), Some(&[1; 200])).unwrap();
     }
-    writer.finish().unwrap();
-    let named = |shelf: &Shelf| -> std::collections::BTreeSet<u64> {
-        Manifest::read(shelf).unwrap().runs.iter().map(|run| run.id).collect()
-    };
-    assert_ne!(runs_on(&shelf), named(&shelf));
-    drop(shelf);
+    writer.finish().unwrap().unwrap();
+    fs::write(file::path(&model.path(), 7), b"never finished").unwrap();
+    assert_eq!(lie_and_named(model.index()).0.len(), named.len() + 2);
     model.reopen();
     model.index().core.settled();
-    let shelf = model.index().core.shelf.clone();
-    assert_eq!(runs_on(&shelf), named(&shelf));
-    drop(shelf);
+    let (lie, named) = lie_and_named(model.index());
+    assert_eq!(lie, named);
     model.check();
+}
+
+/// I10: a merge that is given up leaves nothing behind.
+#[test]
+fn a_run_that_is_given_up_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = RunWriter::new(folder.path()).unwrap();
+    writer.push(b"key", Some(&[1; 9_000])).unwrap();
+    assert_eq!(file::runs_in(folder.path()).unwrap().len(), 1);
+    drop(writer);
+    assert_eq!(file::runs_in(folder.path()).unwrap(), Vec::<u64>::new());
+}
+
+/// I5: a run whose tree has several levels is found through, and walked, as any other.
+#[test]
+fn a_run_of_many_sections_gives_back_every_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = RunWriter::new(folder.path()).unwrap();
+    // Long keys and large values make many sections of few keys.
+    let long =
+        |number: u64| [&b"t"[..], &number.to_be_bytes(), &[number as u8; 900], b"end"].concat();
+    for number in 0..3_000 {
+        writer.push(&long(2 * number), Some(&[number as u8; 5_000])).unwrap();
+    }
+    let meta = writer.finish().unwrap().unwrap();
+    let run = Arc::new(Run::open(folder.path(), meta).unwrap());
+    assert!(run.levels() > 1, "the tree does not fit in its top");
+    run.check().unwrap();
+    for number in (0..3_000).step_by(7) {
+        assert_eq!(run.find(&long(2 * number)).unwrap(), Some(Some(vec![number as u8; 5_000])));
+        assert_eq!(run.find(&long(2 * number + 1)).unwrap(), None);
+        let mut cursor = run::RunCursor::seek(&run, &long(2 * number + 1)).unwrap();
+        let next = (number < 2_999).then(|| long(2 * number + 2));
+        assert_eq!(merge::Source::entry(&cursor).map(|(key, _)| key.to_vec()), next);
+        while let Some((key, _)) = merge::Source::entry(&cursor) {
+            if key >= long(2 * number + 40).as_slice() {
+                break;
+            }
+            merge::Source::advance(&mut cursor).unwrap();
+        }
+        assert!(run.may_begin(&long(2 * number)[..9]).unwrap());
+    }
 }
 
 /// I5: a run that was merged away stays while a reader is in it, and goes afterwards.
@@ -313,88 +358,29 @@ fn a_writer_too_fast_for_the_disk_waits() {
     model.check();
 }
 
-/// The key on the shelf of some page of the oldest run.
-fn a_page(index: &Index, kind: Kind, place: usize) -> Vec<u8> {
-    let id = index.core.runs().last().unwrap().meta.id;
-    let below = page_key(kind, id + 1, b"");
-    index.core.shelf.keys(&page_key(kind, id, b""), &below, 99).unwrap()[place].to_vec()
-}
-
-/// I5: a page that is lost, harmed, or another's is noticed by whoever reads there; nothing is
-/// then taken for absent, and the next start begins anew.
+/// I10: the catalogue does not grow with the number of manifests, and opens as fast.
 #[test]
-fn a_lost_harmed_or_swapped_page_is_noticed_and_never_read_as_absence() {
-    type Harm = fn(&Index);
-    let harms: [Harm; 4] = [
-        |index| index.core.shelf.remove(&a_page(index, Kind::Block, 1)).unwrap(),
-        |index| index.core.shelf.remove(&a_page(index, Kind::Filter, 0)).unwrap(),
-        |index| {
-            let (one, other) = (a_page(index, Kind::Block, 0), a_page(index, Kind::Block, 1));
-            let page = index.core.shelf.get(&one).unwrap().unwrap().to_vec();
-            index.core.shelf.put(&other, page).unwrap();
-        },
-        |index| {
-            let at = a_page(index, Kind::Block, 1);
-            let mut page = index.core.shelf.get(&at).unwrap().unwrap().to_vec();
-            page[100] ^= 1;
-            index.core.shelf.put(&at, page).unwrap();
-        },
-    ];
-    for (number, harm) in harms.into_iter().enumerate() {
-        let mut model = Model::new();
-        let changes = (0..130).map(|number| (key(number), Some(vec![3; 900])));
-        model.apply(changes.collect());
-        model.index().flush();
-        model.index().core.settled();
-        let index = model.index().clone();
-        harm(&index);
-        let found = index.range(b"k".to_vec(), b"l".to_vec()).count();
-        let read = (0..130).filter(|number| index.value(&key(*number)).is_some()).count();
-        assert!(read < 130 || found < 130, "harm {number}");
-        assert!(index.must_be_whole().is_err(), "harm {number}");
-        assert!(index.apply(Changes::new(), &mark(200)).is_err(), "harm {number}");
-        index.flush();
-        drop(index);
-        model.index = None;
-        assert!(matches!(Index::open(&model.path()), Err(IndexError::Damaged(_))));
+fn a_catalogue_written_often_stays_small() {
+    let folder = tempfile::tempdir().unwrap();
+    let shelf = Shelf::open(folder.path()).unwrap();
+    for number in 0..4_000_u64 {
+        shelf.put(b"m", [&number.to_be_bytes()[..], &[7; 4_000]].concat()).unwrap();
     }
+    drop(shelf);
+    let length = fs::metadata(folder.path().join("db")).unwrap().len();
+    assert!(length <= 4 * 1024 * 1024, "{length} bytes");
+    let last = Shelf::open(folder.path()).unwrap().get(b"m").unwrap().unwrap();
+    assert_eq!(last[..8], 3_999_u64.to_be_bytes());
 }
 
-/// I5: the same if nobody reads there before the next start.
+/// I10: nobody finds the catalogue locked by whoever has closed it.
 #[test]
-fn a_harmed_page_of_a_new_run_is_noticed_at_the_start() {
-    let mut model = Model::new();
-    model.apply((0..130).map(|number| (key(number), Some(vec![3; 900]))).collect());
-    model.index().flush();
-    let at = a_page(model.index(), Kind::Block, 1);
-    let mut page = model.index().core.shelf.get(&at).unwrap().unwrap().to_vec();
-    page[5] ^= 1;
-    model.index().core.shelf.put(&at, page).unwrap();
-    model.index = None;
-    assert!(matches!(Index::open(&model.path()), Err(IndexError::Damaged(_))));
-}
-
-/// I10: a keeper that fails sets free whoever waits for it.
-#[test]
-fn nobody_waits_for_a_keeper_that_failed() {
-    let mut model = Model::new();
-    model.apply((0..130).map(|number| (key(number), Some(vec![3; 900]))).collect());
-    model.index().flush();
-    model.index().core.settled();
-    let index = model.index().clone();
-    index.core.shelf.remove(&a_page(&index, Kind::Block, 1)).unwrap();
-    let mut size = 2;
-    // The merge of the harmed run fails in the keeper's thread.
-    let failed = loop {
-        let changes = (0..130).map(|number| (key(number), Some(vec![size as u8; 900])));
-        match index.apply(changes.collect(), &mark(size)) {
-            Ok(()) if size < 100 => size += 1,
-            ended => break ended,
-        }
-    };
-    assert!(failed.is_err());
-    index.flush();
-    assert!(index.must_be_whole().is_err());
+fn a_closed_catalogue_can_be_opened_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..300_u64 {
+        let shelf = Shelf::open(folder.path()).unwrap();
+        shelf.put(b"m", vec![number as u8; 4_000]).unwrap();
+    }
 }
 
 /// An index of an older layout, or what was never one, is not read as an empty one.

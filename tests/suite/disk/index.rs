@@ -45,6 +45,18 @@ async fn a_missing_or_foreign_index_is_rebuilt_to_the_same_content() {
     fs::create_dir(past.index()).unwrap();
     fs::write(past.index().join("db"), b"this was never an index").unwrap();
     past.is_as_it_was("no index at all").await;
+
+    // The catalogue without its runs, and runs without their catalogue.
+    for file in files_below(&past.index()) {
+        if file.file_name().unwrap().to_str().unwrap().starts_with("run-") {
+            fs::remove_file(file).unwrap();
+        }
+    }
+    past.is_as_it_was("no runs").await;
+    for part in ["db", "conf"] {
+        fs::remove_file(past.index().join(part)).unwrap();
+    }
+    past.is_as_it_was("no catalogue").await;
     past.goes_on().await;
 }
 
@@ -54,7 +66,13 @@ async fn a_corrupted_index_is_rebuilt_or_opened_to_the_same_content() {
     let mut past = Past::of(6).await;
     let good = past.world.folder.path().join("good-index");
     replace(&past.index(), &good);
-    for file in files_below(&good) {
+    let files = files_below(&good);
+    for part in ["db", "run-"] {
+        let is_there =
+            |file: &PathBuf| file.file_name().unwrap().to_str().unwrap().starts_with(part);
+        assert!(files.iter().any(is_there), "the catalogue and a run are harmed: {part}");
+    }
+    for file in files {
         let name = file.strip_prefix(&good).unwrap();
         let length = fs::metadata(&file).unwrap().len();
         for at in places(&file, 8) {
