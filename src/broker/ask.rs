@@ -58,8 +58,8 @@ impl Broker {
             ..Facts::default()
         };
         facts.set_type(EntryType::Query);
-        let place = self.admit(peer, question.len())?;
         let work = Work::Note { facts: Box::new(facts), detail: question };
+        let place = self.admit(peer, work.bytes())?;
         self.commit(work, Some(place)).await.map(entry_of)
     }
 
@@ -80,8 +80,9 @@ impl Broker {
             return Err(self.refuse(peer, refusal, Vec::new()).await);
         }
         let by = peer.agency.to_string();
-        let place = self.admit(peer, change.change.len())?;
-        self.commit(Work::Change { by, change }, Some(place)).await.map(entry_of)
+        let work = Work::Change { by, change };
+        let place = self.admit(peer, work.bytes())?;
+        self.commit(work, Some(place)).await.map(entry_of)
     }
 
     /// The directory's changes after an entry, each proved to be in the ledger, at most
