@@ -116,7 +116,7 @@ impl Receive {
             return Ok(folder.sealing.keys().cloned().collect());
         }
         let agency = &folder.settings.agency;
-        let asked = self.inbox.iter().map(|role| InboxId::new(agency.clone(), role.clone()));
+        let asked = self.inbox.iter().map(|role| InboxId::new(agency, role));
         asked
             .map(|inbox| match folder.sealing.contains_key(&inbox) {
                 true => Ok(inbox),
@@ -128,7 +128,7 @@ impl Receive {
     fn destination(&self, inboxes: &[InboxId]) -> anyhow::Result<To> {
         match (&self.to, &self.exec) {
             (Some(folder), _) => {
-                let roles: Vec<RoleName> = inboxes.iter().map(|i| i.role().clone()).collect();
+                let roles: Vec<&str> = inboxes.iter().map(InboxId::role).collect();
                 let shelf = Shelf::open(folder, &roles);
                 Ok(To::Folder(shelf.with_context(|| folder.display().to_string())?))
             }

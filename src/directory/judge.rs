@@ -67,7 +67,7 @@ impl Directory {
         for name in [before, &area.catch_all, &area.out_of_hours] {
             if !name.is_empty() {
                 let inbox = parsed::<InboxId>("area", name)?;
-                self.must_be_signed_by(inbox.agency().as_str(), signed, now)?;
+                self.must_be_signed_by(inbox.agency(), signed, now)?;
             }
         }
         Ok(())
@@ -120,8 +120,8 @@ impl Directory {
         now: Moment,
     ) -> Result<(), Refusal> {
         let id = parsed::<InboxId>("inbox.id", &inbox.id)?;
-        self.must_have_agency(id.agency().as_str())?;
-        self.must_be_its_own(id.agency().as_str(), signed, now)?;
+        self.must_have_agency(id.agency())?;
+        self.must_be_its_own(id.agency(), signed, now)?;
         bounded("inbox.calendar", &inbox.calendar, limits::CODE_BYTES_MAX)?;
         if inbox.deputy == inbox.id {
             return Err(invalid("inbox.deputy", "an inbox cannot be its own deputy"));
@@ -130,7 +130,7 @@ impl Directory {
         // signature. It may be added later than the inbox it stands in for.
         if !inbox.deputy.is_empty() {
             parsed::<InboxId>("inbox.deputy", &inbox.deputy)?;
-            self.must_be_signed_by(id.agency().as_str(), signed, now)?;
+            self.must_be_signed_by(id.agency(), signed, now)?;
         }
         Ok(())
     }
@@ -187,7 +187,7 @@ impl Directory {
         SealingPublicKey::from_bytes(&key.public_key).map_err(|_| {
             invalid("sealing_key.public_key", "must be an X-Wing key of 1,216 bytes")
         })?;
-        self.must_be_signed_by(inbox.agency().as_str(), signed, now)
+        self.must_be_signed_by(inbox.agency(), signed, now)
     }
 
     fn judge_agreement(

@@ -192,7 +192,7 @@ impl Directory {
                 next = deputy_of(&deputy);
                 seen.push(deputy);
             }
-            let area = self.agencies.get(inbox.agency().as_str()).map(|agency| &agency.area);
+            let area = self.agencies.get(inbox.agency()).map(|agency| &agency.area);
             let area = area.and_then(|id| self.areas.get(id));
             if let Some(out_of_hours) = area.and_then(|area| named(&area.out_of_hours)) {
                 add(&out_of_hours);

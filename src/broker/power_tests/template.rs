@@ -200,7 +200,7 @@ fn changes(speakers: &[Speaker], now: Moment) -> Vec<SignedChange> {
 
 /// The one inbox of a speaker.
 pub(super) fn inbox_of(folder: &SystemFolder) -> InboxId {
-    InboxId::new(folder.settings.agency.clone(), "duty".parse().unwrap())
+    InboxId::new(&folder.settings.agency, &"duty".parse().unwrap())
 }
 
 fn concern(

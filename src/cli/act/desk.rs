@@ -122,7 +122,7 @@ impl Desk {
         let client = step.speaker.ready().await?;
         let found = concern(&client, step.entry.0).await?;
         let agency = &client.folder().settings.agency;
-        let asked = step.inbox.as_ref().map(|role| InboxId::new(agency.clone(), role.clone()));
+        let asked = step.inbox.as_ref().map(|role| InboxId::new(agency, role));
         let (inbox, delivery) = ours(&found, agency.as_str(), asked.as_ref())?;
         let facts = proto::decode(&found.facts)?;
         let outbox = Outbox::of(client.folder().path())?;
@@ -132,7 +132,7 @@ impl Desk {
     /// Reads again where it stands.
     pub(super) async fn look_again(&mut self) -> anyhow::Result<()> {
         let found = concern(&self.client, self.delivery.concern).await?;
-        let agency = self.inbox.agency().as_str();
+        let agency = self.inbox.agency();
         self.delivery = ours(&found, agency, Some(&self.inbox))?.1;
         Ok(())
     }
@@ -256,7 +256,7 @@ fn ours(
         let inbox = delivery.inbox.parse::<InboxId>().ok();
         inbox.is_some_and(|inbox| match asked {
             Some(asked) => inbox == *asked,
-            None => inbox.agency().as_str() == agency,
+            None => inbox.agency() == agency,
         })
     };
     let mut deliveries = found.deliveries.iter().filter(has);

@@ -94,7 +94,7 @@ impl Enrol {
             self.agency
         );
         for role in &self.roles {
-            let inbox = InboxId::new(self.agency.clone(), role.clone()).to_string();
+            let inbox = InboxId::new(&self.agency, role).to_string();
             ensure!(
                 known.inboxes.contains_key(&inbox),
                 "no inbox {inbox}: add it first with `cairn directory inbox {inbox} --calendar …`"
@@ -143,7 +143,7 @@ impl Enrol {
             );
         }
         let shared = |role: &&RoleName| {
-            let inbox = InboxId::new(self.agency.clone(), (*role).clone());
+            let inbox = InboxId::new(&self.agency, role);
             like.is_some_and(|like| like.sealing.contains_key(&inbox))
         };
         let (shared, roles): (Vec<&RoleName>, Vec<&RoleName>) = self.roles.iter().partition(shared);
@@ -161,7 +161,7 @@ impl Enrol {
         )?;
         for role in &shared {
             let file = format!("sealing/{role}.key");
-            let inbox = InboxId::new(self.agency.clone(), (*role).clone());
+            let inbox = InboxId::new(&self.agency, role);
             let keys = like.and_then(|like| like.sealing.get(&inbox));
             if let Some(keys) = keys {
                 keyfile::write_sealing_key(&self.out.join(file), keys)?;

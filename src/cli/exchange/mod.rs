@@ -142,7 +142,7 @@ impl Exchange {
         self.send_change(enrol::signing_key(&folder, now)).await?;
         for inbox in &agency.inboxes {
             let calendar = if inbox.calendar.is_empty() { "24x7" } else { &inbox.calendar };
-            let id = InboxId::new(agency.id.clone(), inbox.role.clone());
+            let id = InboxId::new(&agency.id, &inbox.role);
             let deputy = inbox.deputy.as_ref().filter(|deputy| **deputy != id);
             let inbox = Change::Inbox(proto::Inbox {
                 id: id.to_string(),

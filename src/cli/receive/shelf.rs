@@ -16,7 +16,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{domain::ids::RoleName, store::files};
+use crate::store::files;
 
 /// What makes a line: the entry, and the redirection that brought it here, if any. What was
 /// passed on and comes back is another line, for it is theirs anew.
@@ -33,32 +33,32 @@ struct Written {
 /// The files of one folder.
 pub(super) struct Shelf {
     folder: PathBuf,
-    written: BTreeMap<RoleName, HashSet<Key>>,
+    written: BTreeMap<String, HashSet<Key>>,
 }
 
 impl Shelf {
     /// Opens the files of these roles and reads which lines they hold.
-    pub(super) fn open(folder: &Path, roles: &[RoleName]) -> io::Result<Self> {
+    pub(super) fn open(folder: &Path, roles: &[&str]) -> io::Result<Self> {
         if !folder.exists() {
             files::create_dir(folder)?;
         }
         let mut shelf = Self { folder: folder.to_path_buf(), written: BTreeMap::new() };
-        for role in roles {
+        for &role in roles {
             let lines = mended(&shelf.path(role))?;
-            shelf.written.insert(role.clone(), lines);
+            shelf.written.insert(role.to_owned(), lines);
         }
         Ok(shelf)
     }
 
     /// Where the lines of a role are.
-    pub(super) fn path(&self, role: &RoleName) -> PathBuf {
+    pub(super) fn path(&self, role: &str) -> PathBuf {
         self.folder.join(format!("{role}.jsonl"))
     }
 
     /// Writes a line unless it is there. Durable on return.
-    pub(super) fn put(&mut self, role: &RoleName, key: Key, line: &[u8]) -> io::Result<bool> {
+    pub(super) fn put(&mut self, role: &str, key: Key, line: &[u8]) -> io::Result<bool> {
         let path = self.path(role);
-        let written = self.written.entry(role.clone()).or_default();
+        let written = self.written.entry(role.to_owned()).or_default();
         if written.contains(&key) {
             return Ok(false);
         }
@@ -126,26 +126,24 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn role() -> RoleName {
-        "duty".parse().unwrap()
-    }
+    const ROLE: &str = "duty";
 
     fn open(folder: &Path) -> Shelf {
-        Shelf::open(folder, &[role()]).unwrap()
+        Shelf::open(folder, &[ROLE]).unwrap()
     }
 
     #[test]
     fn a_line_is_written_once_and_after_a_restart_too() {
         let dir = tempfile::tempdir().unwrap();
         let mut shelf = open(dir.path());
-        assert!(shelf.put(&role(), (7, None), br#"{"entry":7}"#).unwrap());
-        assert!(!shelf.put(&role(), (7, None), br#"{"entry":7}"#).unwrap());
+        assert!(shelf.put(ROLE, (7, None), br#"{"entry":7}"#).unwrap());
+        assert!(!shelf.put(ROLE, (7, None), br#"{"entry":7}"#).unwrap());
         let mut shelf = open(dir.path());
-        assert!(!shelf.put(&role(), (7, None), br#"{"entry":7}"#).unwrap());
+        assert!(!shelf.put(ROLE, (7, None), br#"{"entry":7}"#).unwrap());
         let back = br#"{"entry":7,"redirected_by":9}"#;
-        assert!(shelf.put(&role(), (7, Some(9)), back).unwrap());
-        assert!(!open(dir.path()).put(&role(), (7, Some(9)), back).unwrap());
-        let text = fs::read_to_string(shelf.path(&role())).unwrap();
+        assert!(shelf.put(ROLE, (7, Some(9)), back).unwrap());
+        assert!(!open(dir.path()).put(ROLE, (7, Some(9)), back).unwrap());
+        let text = fs::read_to_string(shelf.path(ROLE)).unwrap();
         assert_eq!(text, "{\"entry\":7}\n{\"entry\":7,\"redirected_by\":9}\n");
     }
 
@@ -157,7 +155,7 @@ mod tests {
             let torn = &br#"{"entry":8}"#[..cut];
             fs::write(&path, [b"{\"entry\":7}\n".as_slice(), torn].concat()).unwrap();
             let mut shelf = open(dir.path());
-            assert!(shelf.put(&role(), (8, None), br#"{"entry":8}"#).unwrap());
+            assert!(shelf.put(ROLE, (8, None), br#"{"entry":8}"#).unwrap());
             let text = fs::read_to_string(&path).unwrap();
             assert_eq!(text, "{\"entry\":7}\n{\"entry\":8}\n", "cut at {cut}");
         }
@@ -169,8 +167,8 @@ mod tests {
         let path = dir.path().join("duty.jsonl");
         fs::write(&path, "{\"entry\":7}").unwrap();
         let mut shelf = open(dir.path());
-        assert!(!shelf.put(&role(), (7, None), b"{}").unwrap());
-        assert!(shelf.put(&role(), (8, None), br#"{"entry":8}"#).unwrap());
+        assert!(!shelf.put(ROLE, (7, None), b"{}").unwrap());
+        assert!(shelf.put(ROLE, (8, None), br#"{"entry":8}"#).unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"entry\":7}\n{\"entry\":8}\n");
     }
 
@@ -179,7 +177,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("duty.jsonl");
         fs::write(&path, "# a note\n\n{\"entry\":7}\n").unwrap();
-        assert!(!open(dir.path()).put(&role(), (7, None), b"{}").unwrap());
+        assert!(!open(dir.path()).put(ROLE, (7, None), b"{}").unwrap());
         assert!(fs::read_to_string(&path).unwrap().starts_with("# a note\n\n"));
     }
 }

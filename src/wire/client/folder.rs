@@ -150,7 +150,7 @@ fn sealing_keys(
             continue;
         };
         let role = role.parse().map_err(|error| content(&file, error))?;
-        keys.insert(InboxId::new(agency.clone(), role), keyfile::read_sealing_key(&file)?);
+        keys.insert(InboxId::new(agency, &role), keyfile::read_sealing_key(&file)?);
     }
     Ok(keys)
 }

@@ -147,7 +147,7 @@ fn unwrap(
     }
     let context =
         SealContext { exchange: &by.exchange, sender: &by.from, request_id: &by.request_id };
-    seal::unwrap_key(commitment, &sealed, keys, &context, inbox.agency().as_str())
+    seal::unwrap_key(commitment, &sealed, keys, &context, inbox.agency())
 }
 
 /// The statement, if a key that the directory has for its system signed it.

@@ -145,7 +145,7 @@ impl World {
         .unwrap();
         self.admin.apply(enrol::signing_key(&folder, self.clock.now())).await.unwrap();
         for role in &roles {
-            let inbox = InboxId::new(agency.parse().unwrap(), role.clone());
+            let inbox = InboxId::new(&agency.parse().unwrap(), role);
             let change = enrol::signed(EXCHANGE, inbox_change(&inbox, ""), &[&folder]);
             self.admin.apply(change).await.unwrap();
         }
