@@ -84,6 +84,9 @@ pub const INDEX_RUNS_MERGED: usize = 4;
 pub const INDEX_RUNS_MAX: usize = 48;
 /// Of each run so much is kept in memory, in bytes: where the parts of it are.
 pub const INDEX_TOP_BYTES: usize = 64 * 1024;
+/// Of the pages that say where keys are, and which are certainly absent, so much is kept in memory,
+/// in bytes.
+pub const INDEX_WAY_BYTES: usize = 48 * 1024 * 1024;
 /// What a way through a run reads at once, in bytes, when it is a long one.
 pub const INDEX_READ_BYTES: usize = 256 * 1024;
 /// How long a closed index may still be in use by the threads of its catalogue.
@@ -121,8 +124,6 @@ pub const KIBIBYTES_PER_AGENCY_MAX: usize = 16 * 1_024;
 pub const STATEMENTS_OF_ITS_OWN: usize = 16;
 /// An agency that holds no more than this, in KiB, may have one of them.
 pub const KIBIBYTES_OF_ITS_OWN: usize = 1_024;
-/// How often the committer lets others run, to gather a batch, before it commits what it has.
-pub const GATHER_YIELDS_MAX: usize = 64;
 /// Work waiting for the committer.
 pub const COMMIT_QUEUE_MAX: usize = 2 * STATEMENTS_MAX;
 /// A call that has not begun to answer by then is given up, whatever its caller asked;
@@ -201,6 +202,10 @@ pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// Statements of one bulk submission under way at once.
 pub const SUBMITS_AT_ONCE: usize = 128;
+/// Of them so many are judged one after the other, by one core, before any of them is answered.
+pub const SUBMITS_IN_HAND: usize = 8;
+
+const _: () = assert!(SUBMITS_IN_HAND < SUBMITS_AT_ONCE);
 
 const _: () = assert!(MESSAGE_BYTES_MAX > PAGE_BYTES + ENVELOPE_BYTES_MAX);
 /// The longest a client waits between two tries of the same envelope.

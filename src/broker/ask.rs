@@ -98,7 +98,7 @@ impl Broker {
         let from = after.map_or(0, |entry| entry.saturating_add(1));
         self.shared
             .index
-            .range(records::directory_key(from), records::directory_key(u64::MAX))
+            .range(&records::directory_key(from), &records::directory_key(u64::MAX))
             .filter_map(|(key, _)| records::entry_of(&key))
             .take(limit)
             .map(|entry| {
@@ -173,7 +173,10 @@ impl Broker {
         let keys: Box<dyn Iterator<Item = u64>> = match (&question.concern, &question.agency) {
             (_, Some(agency)) => Box::new(
                 index
-                    .range(records::agency_key(agency, from), records::agency_key(agency, u64::MAX))
+                    .range(
+                        &records::agency_key(agency, from),
+                        &records::agency_key(agency, u64::MAX),
+                    )
                     .filter_map(|(key, _)| records::entry_of(&key)),
             ),
             (Some(concern), None) => Box::new(self.members(*concern, from)),
@@ -222,7 +225,7 @@ impl Broker {
         let began = records::meta(index, thread).is_some_and(|meta| meta.thread == thread);
         let first = (began && from <= thread).then_some(thread);
         let rest = index
-            .range(records::thread_key(thread, from), records::thread_key(thread, u64::MAX))
+            .range(&records::thread_key(thread, from), &records::thread_key(thread, u64::MAX))
             .filter_map(|(key, _)| records::entry_of(&key));
         first.into_iter().chain(rest)
     }
@@ -259,7 +262,7 @@ impl Broker {
                 key
             },
         );
-        self.shared.index.range(from, vec![b'o' + 1]).filter_map(move |(key, _)| {
+        self.shared.index.range(&from, &[b'o' + 1]).filter_map(move |(key, _)| {
             let mut delivery = key.clone();
             *delivery.first_mut()? = b'd';
             let record = DeliveryRecord::unpack(&delivery, &index.value(&delivery)?)?;

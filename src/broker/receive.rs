@@ -215,7 +215,7 @@ fn waiting(
 ) -> impl Iterator<Item = u64> + use<> {
     let from = after.map_or(0, |entry| entry.saturating_add(1));
     index
-        .range(records::queue_key(inbox, from), records::queue_key(inbox, u64::MAX))
+        .range(&records::queue_key(inbox, from), &records::queue_key(inbox, u64::MAX))
         .filter_map(|(key, _)| records::entry_of(&key))
 }
 

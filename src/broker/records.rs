@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     domain::{ids::InboxId, lifecycle},
     proto,
-    store::{Location, View},
+    store::{Key, Location, View},
 };
 
 /// Of the 32 bytes of a request key so many are in the index: enough that no two are alike. If
@@ -206,8 +206,9 @@ impl DeliveryRecord {
 }
 
 /// A key of letter, parts.
-fn key(letter: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let mut key = vec![letter];
+fn key(letter: u8, parts: &[&[u8]]) -> Key {
+    let mut key = Key::new();
+    key.push(letter);
     for part in parts {
         key.extend_from_slice(part);
     }
@@ -215,72 +216,72 @@ fn key(letter: u8, parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// `a`: everything an agency said or was addressed by.
-pub fn agency_key(agency: &str, entry: u64) -> Vec<u8> {
+pub fn agency_key(agency: &str, entry: u64) -> Key {
     key(b'a', &[agency.as_bytes(), &[0], &entry.to_be_bytes()])
 }
 
 /// `c`: a count.
-pub fn count_key(name: &str) -> Vec<u8> {
+pub fn count_key(name: &str) -> Key {
     key(b'c', &[name.as_bytes()])
 }
 
 /// `d`: a delivery.
-pub fn delivery_key(concern: u64, addressed: &InboxId) -> Vec<u8> {
-    key(b'd', &[&concern.to_be_bytes(), addressed.to_string().as_bytes()])
+pub fn delivery_key(concern: u64, addressed: &InboxId) -> Key {
+    key(b'd', &[&concern.to_be_bytes(), addressed.as_str().as_bytes()])
 }
 
 /// `d`: all deliveries of a concern.
-pub fn deliveries_prefix(concern: u64) -> Vec<u8> {
+pub fn deliveries_prefix(concern: u64) -> Key {
     key(b'd', &[&concern.to_be_bytes()])
 }
 
 /// `e`: an entry.
-pub fn entry_key(entry: u64) -> Vec<u8> {
+pub fn entry_key(entry: u64) -> Key {
     key(b'e', &[&entry.to_be_bytes()])
 }
 
 /// `f`: a kind of refusal that is recorded already.
-pub fn refusal_key(digest: &[u8; 32]) -> Vec<u8> {
+pub fn refusal_key(digest: &[u8; 32]) -> Key {
     key(b'f', &[digest])
 }
 
 /// `g`: a directory change.
-pub fn directory_key(entry: u64) -> Vec<u8> {
+pub fn directory_key(entry: u64) -> Key {
     key(b'g', &[&entry.to_be_bytes()])
 }
 
 /// `h`: a member of a thread, but for the entry that began it.
-pub fn thread_key(thread: u64, entry: u64) -> Vec<u8> {
+pub fn thread_key(thread: u64, entry: u64) -> Key {
     key(b'h', &[&thread.to_be_bytes(), &entry.to_be_bytes()])
 }
 
 /// `n`: an inbox's gapless number.
-pub fn inbox_number_key(inbox: &InboxId) -> Vec<u8> {
-    key(b'n', &[inbox.to_string().as_bytes()])
+pub fn inbox_number_key(inbox: &InboxId) -> Key {
+    key(b'n', &[inbox.as_str().as_bytes()])
 }
 
 /// `o`: an open delivery, oldest concern first.
-pub fn open_key(concern: u64, addressed: &InboxId) -> Vec<u8> {
-    key(b'o', &[&concern.to_be_bytes(), addressed.to_string().as_bytes()])
+pub fn open_key(concern: u64, addressed: &InboxId) -> Key {
+    key(b'o', &[&concern.to_be_bytes(), addressed.as_str().as_bytes()])
 }
 
 /// `q`: an entry waiting to be stored by an inbox.
-pub fn queue_key(inbox: &InboxId, entry: u64) -> Vec<u8> {
-    key(b'q', &[inbox.to_string().as_bytes(), &[0], &entry.to_be_bytes()])
+pub fn queue_key(inbox: &InboxId, entry: u64) -> Key {
+    key(b'q', &[inbox.as_str().as_bytes(), &[0], &entry.to_be_bytes()])
 }
 
 /// `r`: a request id that was accepted.
-pub fn request_key(request: &[u8]) -> Vec<u8> {
+pub fn request_key(request: &[u8]) -> Key {
     key(b'r', &[&request[..request.len().min(REQUEST_KEY_BYTES)]])
 }
 
 /// `s`: a sender's gapless number.
-pub fn sender_number_key(agency: &str) -> Vec<u8> {
+pub fn sender_number_key(agency: &str) -> Key {
     key(b's', &[agency.as_bytes()])
 }
 
 /// `t`: a full tile.
-pub fn tile_key(level: u8, index: u64) -> Vec<u8> {
+pub fn tile_key(level: u8, index: u64) -> Key {
     key(b't', &[&[level], &index.to_be_bytes()])
 }
 

@@ -17,7 +17,7 @@ pub mod lock;
 #[cfg(test)]
 pub(crate) mod simulated;
 
-pub use index::{Changes, Index, IndexError, Overlay, View, Watermark};
+pub use index::{Changes, Index, IndexError, Key, Overlay, View, Watermark};
 pub use journal::{Journal, JournalError, JournalReader, Location, Record, Spare};
 
 use crate::limits;

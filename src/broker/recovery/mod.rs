@@ -296,7 +296,7 @@ fn directory_of(
     reader: &JournalReader,
 ) -> Result<Directory, OpenError> {
     let mut directory = Directory::of(exchange);
-    for (key, _) in index.range(records::directory_key(0), records::directory_key(u64::MAX)) {
+    for (key, _) in index.range(&records::directory_key(0), &records::directory_key(u64::MAX)) {
         let Some(entry) = records::entry_of(&key) else { continue };
         let Detail::Present { content, .. } = stored_at(index, reader, entry)?.detail else {
             return Err(OpenError::Diverged { entry, reason: "its detail is not whole".into() });

@@ -20,6 +20,7 @@ use super::{
     manifest::Manifest,
     run::{Run, RunMeta},
     shelf::Shelf,
+    ways::Ways,
 };
 use crate::limits::INDEX_CHECKED_BYTES;
 
@@ -45,6 +46,7 @@ pub(super) struct Core {
     pub(super) shelf: Shelf,
     pub(super) folder: PathBuf,
     pub(super) recent_bytes_max: usize,
+    pub(super) ways: Arc<Ways>,
     layers: RwLock<Layers>,
     signal: Mutex<Signal>,
     bell: Condvar,
@@ -63,7 +65,8 @@ impl Core {
         }
         let shelf = Shelf::open(folder)?;
         let manifest = Manifest::read(&shelf)?;
-        let open = |meta: &RunMeta| Run::open(folder, meta.clone()).map(Arc::new);
+        let ways = Arc::new(Ways::default());
+        let open = |meta: &RunMeta| Run::open(folder, meta.clone(), &ways).map(Arc::new);
         let runs = manifest.runs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let mut left = INDEX_CHECKED_BYTES;
         for run in &runs {
@@ -75,6 +78,7 @@ impl Core {
             shelf,
             folder: folder.to_path_buf(),
             recent_bytes_max,
+            ways: Arc::clone(&ways),
             layers: RwLock::new(Layers::of(runs, manifest.watermark.clone())),
             signal: Mutex::default(),
             bell: Condvar::new(),

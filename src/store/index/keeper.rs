@@ -195,7 +195,7 @@ impl Keeper {
         let mut metas: Vec<RunMeta> = old.iter().map(|run| run.meta.clone()).collect();
         change(&mut metas);
         let known = |meta: &RunMeta| old.iter().find(|run| run.meta.id == meta.id).cloned();
-        let open = |meta| Run::open(&self.core.folder, meta).map(Arc::new);
+        let open = |meta| Run::open(&self.core.folder, meta, &self.core.ways).map(Arc::new);
         metas.into_iter().map(|meta| known(&meta).map_or_else(|| open(meta), Ok)).collect()
     }
 

@@ -7,15 +7,15 @@
 use std::{ops::Bound, sync::Arc};
 
 use super::{
-    Changes, IndexError, Watermark,
+    Changes, IndexError, Key, Watermark,
     merge::{MapSource, Merged, Source},
     run::{Run, RunCursor},
 };
 use crate::limits::INDEX_WALK_KEYS_MAX;
 
-/// What a change takes in memory beside its key and value, in bytes: two allocations, their
-/// sizes, its place in the map. Measured.
-const CHANGE_BYTES: usize = 112;
+/// What a change takes in memory beside its value and a key too long to lie in the map, in bytes:
+/// its place there, and an allocation. Measured.
+const CHANGE_BYTES: usize = 128;
 
 /// Changes in memory, and how far the ledger was followed with them.
 #[derive(Default)]
@@ -37,7 +37,7 @@ impl Recent {
         }
         for (key, value) in changes {
             self.bytes += cost(&key, value.as_ref());
-            let keyed = key.len();
+            let keyed = elsewhere(&key);
             if let Some(old) = self.changes.insert(key, value) {
                 self.bytes -= CHANGE_BYTES + keyed + old.map_or(0, |old| old.len());
             }
@@ -45,8 +45,13 @@ impl Recent {
     }
 }
 
-fn cost(key: &[u8], value: Option<&Vec<u8>>) -> usize {
-    CHANGE_BYTES + key.len() + value.map_or(0, Vec::len)
+fn cost(key: &Key, value: Option<&Vec<u8>>) -> usize {
+    CHANGE_BYTES + elsewhere(key) + value.map_or(0, Vec::len)
+}
+
+/// What of a key does not lie in the map, in bytes.
+fn elsewhere(key: &Key) -> usize {
+    if key.spilled() { key.len() } else { 0 }
 }
 
 /// All that a reader may look into.

@@ -4,7 +4,7 @@
 
 use std::collections::btree_map;
 
-use super::IndexError;
+use super::{IndexError, Key};
 
 /// Keys in order, each with its value or removed.
 pub(super) trait Source {
@@ -16,12 +16,12 @@ pub(super) trait Source {
 
 /// Changes in memory as a source.
 pub(super) struct MapSource<'a> {
-    rest: btree_map::Range<'a, Vec<u8>, Option<Vec<u8>>>,
-    at: Option<(&'a Vec<u8>, &'a Option<Vec<u8>>)>,
+    rest: btree_map::Range<'a, Key, Option<Vec<u8>>>,
+    at: Option<(&'a Key, &'a Option<Vec<u8>>)>,
 }
 
 impl<'a> MapSource<'a> {
-    pub(super) fn new(mut rest: btree_map::Range<'a, Vec<u8>, Option<Vec<u8>>>) -> Self {
+    pub(super) fn new(mut rest: btree_map::Range<'a, Key, Option<Vec<u8>>>) -> Self {
         let at = rest.next();
         Self { rest, at }
     }

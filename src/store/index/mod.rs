@@ -27,6 +27,7 @@ mod page;
 mod run;
 mod section;
 mod shelf;
+mod ways;
 mod writer;
 
 use std::{
@@ -38,6 +39,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
 
 pub use self::overlay::Overlay;
 use self::{core::Core, keeper::Keeper, layers::Walked};
@@ -72,8 +74,11 @@ pub struct Watermark {
     pub time: u64,
 }
 
+/// A key. Most lie in the map itself, so that to compare them is to read what is at hand.
+pub type Key = SmallVec<[u8; 40]>;
+
 /// Keys and the values they get; `None` removes the key.
-pub type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+pub type Changes = BTreeMap<Key, Option<Vec<u8>>>;
 
 /// What the fold reads and writes through.
 pub trait View {
@@ -149,6 +154,11 @@ impl Index {
         self.core.layers().watermark.clone()
     }
 
+    /// How many entries it follows; what is asked after this sees them all.
+    pub fn size(&self) -> u64 {
+        self.core.layers().watermark.as_ref().map_or(0, |mark| mark.size)
+    }
+
     /// Refuses once a read has failed: what was taken for absent may be there.
     ///
     /// # Errors
@@ -176,10 +186,10 @@ impl Index {
     /// one moment, and a long walk keeps nobody waiting.
     pub fn range(
         &self,
-        from: Vec<u8>,
-        below: Vec<u8>,
+        from: &[u8],
+        below: &[u8],
     ) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> + use<> {
-        self.walk(from, Some(below))
+        self.walk(from.to_vec(), Some(below.to_vec()))
     }
 
     fn walk(&self, from: Vec<u8>, below: Option<Vec<u8>>) -> Walk {

@@ -2,9 +2,9 @@
 //!
 //! Holds: I5. Knows: nothing.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
-use super::{Changes, Index, View};
+use super::{Changes, Index, Key, View};
 
 /// Changes on top of an index, readable as if they were already in it.
 pub struct Overlay<'a> {
@@ -19,7 +19,7 @@ impl<'a> Overlay<'a> {
     }
 
     /// Sets a key.
-    pub fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+    pub fn put(&mut self, key: Key, value: Vec<u8>) {
         self.changes.insert(key, Some(value));
     }
 
@@ -29,7 +29,7 @@ impl<'a> Overlay<'a> {
     }
 
     /// Removes a key.
-    pub fn remove(&mut self, key: Vec<u8>) {
+    pub fn remove(&mut self, key: Key) {
         self.changes.insert(key, None);
     }
 
@@ -48,15 +48,17 @@ impl View for Overlay<'_> {
     }
 
     fn under(&self, prefix: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let hidden =
-            self.changes.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
+        let hidden = self
+            .changes
+            .range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(prefix));
         let mut merged: BTreeMap<Vec<u8>, Option<Vec<u8>>> = self
             .base
             .under(prefix, limit + hidden.clone().count())
             .into_iter()
             .map(|(key, value)| (key, Some(value)))
             .collect();
-        merged.extend(hidden.map(|(key, value)| (key.clone(), value.clone())));
+        merged.extend(hidden.map(|(key, value)| (key.to_vec(), value.clone())));
         merged
             .into_iter()
             .filter_map(|(key, value)| value.map(|value| (key, value)))

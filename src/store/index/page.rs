@@ -100,6 +100,11 @@ impl Page {
         }
     }
 
+    /// How long it is, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The bytes that it holds.
     pub(super) fn content(&self) -> &[u8] {
         &self.bytes[HEAD_BYTES..]

@@ -21,6 +21,7 @@ use super::{
     merge::Source,
     page::{self, HEAD_BYTES, Kind, Page, Pointer, wrong},
     section::Section,
+    ways::{Way, Ways},
 };
 use crate::limits::{INDEX_BLOCK_BYTES, INDEX_READ_BYTES};
 
@@ -61,6 +62,7 @@ impl Foot {
 pub(super) struct Run {
     pub(super) meta: RunMeta,
     file: RunFile,
+    ways: Arc<Ways>,
     /// The part of the tree that all look-ups begin at.
     top: Block,
     /// Where blocks and sections end.
@@ -71,7 +73,7 @@ pub(super) struct Run {
 
 impl Run {
     /// Opens a run, reading its foot and the top of its tree.
-    pub(super) fn open(folder: &Path, meta: RunMeta) -> Result<Self, IndexError> {
+    pub(super) fn open(folder: &Path, meta: RunMeta, ways: &Arc<Ways>) -> Result<Self, IndexError> {
         let file = RunFile::open(folder, meta.id)?;
         let foot_at = meta.bytes.checked_sub(Foot::BYTES as u64);
         let foot_at = foot_at.ok_or_else(|| wrong("is missing"))?;
@@ -85,7 +87,7 @@ impl Run {
         }
         let bytes = file.read(top.at, top.length as usize)?;
         let top = Block::within(Page::open(bytes, meta.id, top.at)?.must_be(Kind::Tree)?, 0)?;
-        Ok(Self { meta, file, top, tree_at, foot_at })
+        Ok(Self { meta, file, ways: Arc::clone(ways), top, tree_at, foot_at })
     }
 
     /// What the run says of a key: nothing, that it is removed, or its value.
@@ -93,10 +95,13 @@ impl Run {
         if key < self.meta.first.as_slice() || key > self.meta.last.as_slice() {
             return Ok(None);
         }
-        let section = self.section(key)?;
-        match section.may_hold(key) {
-            true => self.block(section.block(key)?)?.find(key),
+        let block = self.section(key, |section| match section.may_hold(key) {
+            true => section.block(key).map(Some),
             false => Ok(None),
+        })?;
+        match block {
+            Some(block) => self.block(block)?.find(key),
+            None => Ok(None),
         }
     }
 
@@ -108,7 +113,7 @@ impl Run {
         if self.meta.first.as_slice() >= prefix {
             return Ok(self.meta.first.starts_with(prefix));
         }
-        Ok(self.section(prefix)?.may_begin(prefix))
+        self.section(prefix, |section| Ok(section.may_begin(prefix)))
     }
 
     /// Verifies every page.
@@ -118,20 +123,32 @@ impl Run {
         Ok(())
     }
 
-    /// The section for a key that is not less than the first.
-    fn section(&self, key: &[u8]) -> Result<Section, IndexError> {
+    /// Asks the section for a key that is not less than the first.
+    fn section<T>(
+        &self,
+        key: &[u8],
+        ask: impl FnOnce(&Section) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
         let mut pointer = self.top.pointer(key)?;
         loop {
-            let page = self.page(pointer)?;
-            if page.kind() == Kind::Section {
-                return Section::open(page);
-            }
-            let below = Block::within(page.must_be(Kind::Tree)?, 0)?.pointer(key)?;
+            let way = self.ways.get(self.meta.id, pointer.at, || self.way(pointer))?;
+            let below = match &*way {
+                Way::Section(section) => return ask(section),
+                Way::Tree(part) => part.pointer(key)?,
+            };
             // What a part of the tree names was written before it: the way down ends.
             if below.at >= pointer.at {
                 return Err(wrong("is out of place"));
             }
             pointer = below;
+        }
+    }
+
+    fn way(&self, pointer: Pointer) -> Result<Way, IndexError> {
+        let page = self.page(pointer)?;
+        match page.kind() {
+            Kind::Section => Section::open(page).map(Way::Section),
+            _ => Block::within(page.must_be(Kind::Tree)?, 0).map(Way::Tree),
         }
     }
 
@@ -215,7 +232,7 @@ impl RunCursor {
         let mut cursor = Self { run: Arc::clone(run), pages: Pages::new(0, 0), at: None };
         if from <= run.meta.last.as_slice() {
             let from = from.max(&run.meta.first);
-            let pointer = run.section(from)?.block(from)?;
+            let pointer = run.section(from, |section| section.block(from))?;
             cursor.at = Some(BlockCursor::seek(run.block(pointer)?, from)?);
             cursor.pages = Pages::new(pointer.at + u64::from(pointer.length), run.tree_at);
             cursor.enter_next_block()?;

@@ -107,6 +107,11 @@ impl Section {
         }
     }
 
+    /// The page that it is.
+    pub(super) fn page(&self) -> &Page {
+        self.blocks.page()
+    }
+
     /// Where the block is that would have a key.
     pub(super) fn block(&self, key: &[u8]) -> Result<Pointer, IndexError> {
         self.blocks.pointer(key)

@@ -26,8 +26,9 @@ fn mark(size: u64) -> Watermark {
     Watermark { ledger: [7; 16], size, root: [1; 32], frontier: vec![2; 40], time: size }
 }
 
-fn key(number: u64) -> Vec<u8> {
-    [&b"k"[..], &(number / 8).to_be_bytes(), format!("agency-{number}").as_bytes()].concat()
+fn key(number: u64) -> Key {
+    let name = format!("agency-{number}");
+    [&b"k"[..], &(number / 8).to_be_bytes(), name.as_bytes()].concat().into()
 }
 
 /// An index in a folder, the batches applied to it, and the map that they make.
@@ -56,8 +57,8 @@ impl Model {
     fn apply(&mut self, changes: Changes) {
         for (key, value) in changes.clone() {
             match value {
-                Some(value) => self.map.insert(key, value),
-                None => self.map.remove(&key),
+                Some(value) => self.map.insert(key.into_vec(), value),
+                None => self.map.remove(key.as_slice()),
             };
         }
         self.batches.push(changes.clone());
@@ -82,16 +83,19 @@ impl Model {
         assert_eq!(index.walk(Vec::new(), None).collect::<Vec<_>>(), all);
         for number in 0..130 {
             let key = key(number);
-            assert_eq!(index.value(&key), self.map.get(&key).cloned(), "{number}");
+            assert_eq!(index.value(&key), self.map.get(key.as_slice()).cloned(), "{number}");
             let prefix = &key[..9];
             let under: Vec<_> =
                 all.iter().filter(|(key, _)| key.starts_with(prefix)).cloned().collect();
             assert_eq!(index.under(prefix, 100), under);
             assert_eq!(index.under(prefix, 2), under.into_iter().take(2).collect::<Vec<_>>());
         }
-        let range: Vec<_> = index.range(key(40), key(90)).collect();
-        let expected: Vec<_> =
-            self.map.range(key(40)..key(90)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let range: Vec<_> = index.range(&key(40), &key(90)).collect();
+        let expected: Vec<_> = self
+            .map
+            .range(key(40).to_vec()..key(90).to_vec())
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
         assert_eq!(range, expected);
         assert_eq!(index.watermark().map_or(0, |mark| mark.size), self.batches.len() as u64);
         index.must_be_whole().unwrap();
@@ -302,7 +306,7 @@ fn a_run_of_many_sections_gives_back_every_key() {
         writer.push(&long(2 * number), Some(&[number as u8; 5_000])).unwrap();
     }
     let meta = writer.finish().unwrap().unwrap();
-    let run = Arc::new(Run::open(folder.path(), meta).unwrap());
+    let run = Arc::new(Run::open(folder.path(), meta, &Arc::default()).unwrap());
     assert!(run.levels() > 1, "the tree does not fit in its top");
     run.check().unwrap();
     for number in (0..3_000).step_by(7) {
@@ -328,7 +332,7 @@ fn a_walk_sees_its_pages_whole_while_runs_are_merged_under_it() {
     model.grow();
     let map = model.map.clone();
     let held = model.index().core.runs();
-    let mut walk = model.index().range(b"k".to_vec(), b"l".to_vec());
+    let mut walk = model.index().range(b"k", b"l");
     let first = walk.next().unwrap();
     assert_eq!(Some((&first.0, &first.1)), map.first_key_value());
     for batch in 0..60 {

@@ -81,7 +81,7 @@ fn a_lost_harmed_or_swapped_page_is_noticed_and_never_read_as_absence() {
         model.index().core.settled();
         let index = model.index().clone();
         harm(&index);
-        let found = index.range(b"k".to_vec(), b"l".to_vec()).count();
+        let found = index.range(b"k", b"l").count();
         let read = (0..130).filter(|number| index.value(&key(*number)).is_some()).count();
         assert!(read < 130 || found < 130, "harm {number}");
         assert!(index.must_be_whole().is_err(), "harm {number}");
