@@ -6,6 +6,8 @@
 //!
 //! Holds: I2. Knows: proto, identity, directory, domain, clock, limits.
 
+use std::sync::Arc;
+
 use jiff::civil::Date;
 
 use crate::{
@@ -17,7 +19,10 @@ use crate::{
         refusal::{Condition, Refusal},
         vocabulary::{self, Urgency},
     },
-    identity::{Peer, authenticate::Authenticated},
+    identity::{
+        Peer,
+        authenticate::{Authenticated, authenticate},
+    },
     proto::{self, EntryType, Facts, Person, Statement, statement::Act},
 };
 
@@ -61,15 +66,16 @@ pub fn may_call(directory: &Directory, peer: &Peer, call: &str) -> Result<(), Re
 /// A statement that may be appended, if it still fits when its turn comes.
 #[derive(Debug, Clone)]
 pub struct Permitted {
-    authenticated: Authenticated,
+    peer: Arc<Peer>,
+    envelope: Vec<u8>,
     facts: Facts,
     judged_as_of: u64,
 }
 
 impl Permitted {
-    /// The statement.
-    pub fn authenticated(&self) -> &Authenticated {
-        &self.authenticated
+    /// The envelope's bytes, exactly as sent.
+    pub fn envelope(&self) -> &[u8] {
+        &self.envelope
     }
 
     /// Its facts, but for numbers and request key, which the committer gives.
@@ -77,14 +83,20 @@ impl Permitted {
         &self.facts
     }
 
-    /// The directory it was judged by ([`Directory::as_of`]).
-    pub fn judged_as_of(&self) -> u64 {
-        self.judged_as_of
+    /// The same by the directory of now, judged anew from the envelope if it is another.
+    ///
+    /// # Errors
+    /// The refusal, which says what to do.
+    pub fn still(self, directory: &Directory, now: Moment) -> Result<Self, Refusal> {
+        match self.judged_as_of == directory.as_of() {
+            true => Ok(self),
+            false => permit(directory, authenticate(directory, self.peer, self.envelope)?, now),
+        }
     }
 
-    /// Both parts.
-    pub fn into_parts(self) -> (Authenticated, Facts) {
-        (self.authenticated, self.facts)
+    /// Envelope and facts.
+    pub fn into_parts(self) -> (Vec<u8>, Facts) {
+        (self.envelope, self.facts)
     }
 }
 
@@ -104,7 +116,8 @@ pub fn permit(
     }
     may_say(&known.record, statement)?;
     let facts = facts(directory, &authenticated, statement, now)?;
-    Ok(Permitted { facts, judged_as_of: directory.as_of(), authenticated })
+    let (peer, envelope) = authenticated.into_parts();
+    Ok(Permitted { peer, envelope, facts, judged_as_of: directory.as_of() })
 }
 
 /// A key may be confined to kinds of statement and to inboxes.
@@ -312,11 +325,8 @@ fn must_exist(directory: &Directory, to: &[InboxId], strange: &[&str]) -> Result
     if absent.is_empty() && strange.is_empty() {
         return Ok(());
     }
-    let valid = absent
-        .iter()
-        .flat_map(|inbox| directory.inboxes_of(inbox.agency().as_str()))
-        .cloned()
-        .collect();
+    let valid =
+        absent.iter().flat_map(|inbox| directory.inboxes_of(inbox.agency())).cloned().collect();
     let absent: Vec<String> = absent.iter().map(ToString::to_string).collect();
     let written = absent.iter().map(String::as_str).chain(strange.iter().copied());
     Err(Refusal::unknown_recipient(written, valid))
@@ -324,9 +334,8 @@ fn must_exist(directory: &Directory, to: &[InboxId], strange: &[&str]) -> Result
 
 /// The sender's own inbox for feedback: the one it names, else its first.
 fn reply_to(directory: &Directory, statement: &Statement) -> Option<InboxId> {
-    let own = |inbox: &InboxId| {
-        inbox.agency().as_str() == statement.from && directory.inbox(inbox).is_some()
-    };
+    let own =
+        |inbox: &InboxId| inbox.agency() == statement.from && directory.inbox(inbox).is_some();
     let named = statement.reply_to.parse::<InboxId>().ok().filter(own);
     named.or_else(|| directory.inboxes_of(&statement.from).next().cloned())
 }
@@ -347,7 +356,7 @@ fn covers(
     if !is_party(&statement.from) {
         return Err(Condition::Sender);
     }
-    if let Some(inbox) = recipients.iter().find(|inbox| !is_party(inbox.agency().as_str())) {
+    if let Some(inbox) = recipients.iter().find(|inbox| !is_party(inbox.agency())) {
         return Err(Condition::Recipient(inbox.clone()));
     }
     if !agreement.classes.contains(&concern.class) {
@@ -392,7 +401,7 @@ fn must_be_current(
 
 fn own_inbox(statement: &Statement) -> Result<InboxId, Refusal> {
     let inbox = statement.inbox.parse::<InboxId>().map_err(|_| Refusal::NotARecipient)?;
-    match inbox.agency().as_str() == statement.from {
+    match inbox.agency() == statement.from {
         true => Ok(inbox),
         false => Err(Refusal::NotARecipient),
     }

@@ -25,9 +25,9 @@ use crate::{
         merkle::Hash,
     },
     limits,
-    policy::{self, Permitted},
+    policy::Permitted,
     proto::{self, EntryType, Facts, SignedChange},
-    store::{self, Overlay, Record},
+    store::{self, Key, Overlay, Record},
 };
 
 /// A statement that the policy permitted, with all of it that does not depend on its
@@ -40,6 +40,8 @@ pub(super) struct Ready {
     chance: Chance,
     /// The commitment to its envelope.
     commitment: Hash,
+    /// No entry below this number took its request id.
+    new_as_of: u64,
 }
 
 impl Ready {
@@ -47,10 +49,11 @@ impl Ready {
     ///
     /// # Errors
     /// [`Error::Broken`] without randomness.
-    pub(super) fn new(permitted: Permitted, key: [u8; 32]) -> Result<Self, Error> {
+    pub(super) fn new(permitted: Permitted, key: [u8; 32], new_as_of: u64) -> Result<Self, Error> {
         let chance = Chance::draw()?;
-        let commitment = commit(permitted.authenticated().envelope(), &chance.detail_opening);
-        Ok(Self { sender: permitted.facts().sender.clone(), key, permitted, chance, commitment })
+        let commitment = commit(permitted.envelope(), &chance.detail_opening);
+        let sender = permitted.facts().sender.clone();
+        Ok(Self { sender, key, permitted, chance, commitment, new_as_of })
     }
 }
 
@@ -119,7 +122,7 @@ pub(super) struct Draft<'a> {
     pub(super) directory: Arc<Directory>,
     pub(super) records: Vec<Record>,
     /// Request keys of this batch: which record took them.
-    requests: HashMap<[u8; 32], usize>,
+    pub(super) requests: HashMap<[u8; 32], usize>,
     /// What is left of the disk is kept for steps of deliveries under way.
     pub(super) low: bool,
     /// Inboxes for which something new waits.
@@ -131,7 +134,7 @@ impl Work {
     /// About how much of a batch it takes.
     pub(super) fn bytes(&self) -> usize {
         let detail = match self {
-            Self::Statement(ready) => ready.permitted.authenticated().envelope().len(),
+            Self::Statement(ready) => ready.permitted.envelope().len(),
             Self::Change { change, .. } => change.change.len() + change.signatures.len() * 80,
             Self::Note { detail, .. } => detail.len(),
         };
@@ -169,8 +172,8 @@ impl<'a> Draft<'a> {
 
     /// A statement, if its request id is still free and it still fits.
     fn statement(&mut self, ready: Ready) -> Verdict {
-        let Ready { sender, key, permitted, chance, commitment } = ready;
-        if let Some(repeated) = self.repeated(&permitted, &key) {
+        let Ready { sender, key, permitted, chance, commitment, new_as_of } = ready;
+        if let Some(repeated) = self.repeated(permitted.envelope(), &key, new_as_of) {
             return match repeated {
                 Verdict::Refused(refusal) => self.refuse(sender, refusal, &key),
                 known => known,
@@ -179,20 +182,20 @@ impl<'a> Draft<'a> {
         if self.low && permitted.facts().r#type() == EntryType::Concern {
             return Verdict::Failed(Error::Busy(limits::DISK_FULL_DELAY));
         }
-        let fits = self.still_permitted(permitted).and_then(|permitted| {
-            let (authenticated, mut facts) = permitted.into_parts();
+        let fits = permitted.still(&self.directory, Moment(self.time)).and_then(|permitted| {
+            let (envelope, mut facts) = permitted.into_parts();
             projection::address(&self.overlay, &mut facts);
-            projection::judge(&self.overlay, &facts)?;
-            Ok((authenticated, facts))
+            let effect = projection::judge(&self.overlay, self.next(), self.time, &facts)?;
+            Ok((envelope, facts, effect))
         });
-        let (authenticated, mut facts) = match fits {
+        let (envelope, mut facts, effect) = match fits {
             Ok(fits) => fits,
             Err(refusal) => return self.refuse(sender, refusal, &key),
         };
         facts.request_key = key.to_vec();
         self.number(&mut facts);
-        let detail = Detail { content: authenticated.into_envelope(), chance, commitment };
-        match self.append(&facts, detail) {
+        let detail = Detail { content: envelope, chance, commitment };
+        match self.append(&facts, detail, effect) {
             Verdict::Entry { at, repeat } => {
                 self.requests.insert(key, at);
                 Verdict::Entry { at, repeat }
@@ -203,38 +206,31 @@ impl<'a> Draft<'a> {
     }
 
     /// What became of the request id, if an earlier statement took it.
-    fn repeated(&self, permitted: &Permitted, key: &[u8; 32]) -> Option<Verdict> {
+    fn repeated(&self, envelope: &[u8], key: &[u8; 32], new_as_of: u64) -> Option<Verdict> {
         #[cfg(test)]
         if crate::planted::is(crate::planted::Bug::RequestLookUpSkipped) {
             return None;
         }
-        let authenticated = permitted.authenticated();
         if let Some(at) = self.requests.get(key).copied() {
             let accepted = self.records.get(at).map_or(&[][..], |record| &record.detail);
-            return Some(match sameness::same(accepted, authenticated.envelope()) {
+            return Some(match sameness::same(accepted, envelope) {
                 true => Verdict::Entry { at, repeat: true },
                 false => Verdict::Refused(Refusal::RequestIdConflict),
             });
         }
-        Some(match self.shared.repeat_of(authenticated, key)? {
+        if self.shared.recent.is_new(key, new_as_of) {
+            return None;
+        }
+        Some(match self.shared.repeat_of(envelope, key)? {
             Ok(stored) => Verdict::Known(stored.entry),
             Err(Error::Refused(refusal)) => Verdict::Refused(*refusal),
             Err(error) => Verdict::Failed(error),
         })
     }
 
-    /// The directory may have moved since the policy looked.
-    fn still_permitted(&self, permitted: Permitted) -> Result<Permitted, Refusal> {
-        if permitted.judged_as_of() == self.directory.as_of() {
-            return Ok(permitted);
-        }
-        let (authenticated, _) = permitted.into_parts();
-        policy::permit(&self.directory, authenticated, Moment(self.time))
-    }
-
     /// The gapless numbers of the sender and of each inbox addressed.
     fn number(&self, facts: &mut Facts) {
-        let newest = |key: Vec<u8>| records::unpack::<u64>(&self.overlay, &key).unwrap_or(0);
+        let newest = |key: Key| records::unpack::<u64>(&self.overlay, &key).unwrap_or(0);
         facts.sender_number = newest(records::sender_number_key(&facts.sender)) + 1;
         facts.inbox_numbers = facts
             .inboxes
@@ -254,7 +250,7 @@ impl<'a> Draft<'a> {
         let mut facts =
             Facts { sender: by.to_owned(), code: code.to_owned(), subject, ..Facts::default() };
         facts.set_type(EntryType::Directory);
-        let entry = self.first + self.records.len() as u64;
+        let entry = self.next();
         let verdict = self.note(&facts, proto::encode(&signed));
         if matches!(verdict, Verdict::Entry { .. }) {
             Arc::make_mut(&mut self.directory).apply(entry, &signed);
@@ -291,25 +287,25 @@ impl<'a> Draft<'a> {
         Verdict::Refused(refusal)
     }
 
-    /// Appends an entry whose detail comes with nothing prepared.
+    /// Appends an entry that moves no delivery and whose detail comes with nothing prepared.
     fn note(&mut self, facts: &Facts, detail: Vec<u8>) -> Verdict {
         match Detail::new(detail) {
-            Ok(detail) => self.append(facts, detail),
+            Ok(detail) => self.append(facts, detail, projection::Effect::default()),
             Err(error) => Verdict::Failed(error),
         }
     }
 
+    /// The number of the next entry.
+    fn next(&self) -> u64 {
+        self.first + self.records.len() as u64
+    }
+
     /// Encodes an entry and folds it into the overlay.
-    fn append(&mut self, facts: &Facts, detail: Detail) -> Verdict {
+    fn append(&mut self, facts: &Facts, detail: Detail, effect: projection::Effect) -> Verdict {
         match self.record(facts, detail) {
             Ok(record) => {
-                let entry = self.first + self.records.len() as u64;
-                if let Err(refusal) = projection::apply(&mut self.overlay, entry, self.time, facts)
-                {
-                    return Verdict::Failed(broken(format!(
-                        "the fold refused entry {entry}: {refusal}"
-                    )));
-                }
+                let entry = self.next();
+                projection::apply(&mut self.overlay, entry, self.time, facts, effect);
                 self.bells.extend(rings(facts));
                 self.records.push(record);
                 Verdict::Entry { at: self.records.len() - 1, repeat: false }

@@ -26,9 +26,9 @@ struct Move {
     after: DeliveryRecord,
 }
 
-/// What one entry does.
+/// What one entry does; from [`judge`].
 #[derive(Default)]
-struct Effect {
+pub struct Effect {
     moves: Vec<Move>,
     /// Statements that now wait to be stored, beside deliveries themselves.
     queued: Vec<(InboxId, u64)>,
@@ -38,12 +38,34 @@ struct Effect {
     feedback_for: Option<(u64, InboxId)>,
 }
 
-/// Whether a statement fits where things stand.
+/// What an entry of this number and time would do where things stand.
 ///
 /// # Errors
 /// The refusal: not a recipient, unknown statement, out of turn.
-pub fn judge(view: &impl View, facts: &Facts) -> Result<(), Refusal> {
-    effect(view, u64::MAX, 0, facts).map(drop)
+pub fn judge(view: &impl View, entry: u64, time: u64, facts: &Facts) -> Result<Effect, Refusal> {
+    let step = Step { view, entry, time, facts };
+    match facts.r#type() {
+        EntryType::Concern => step.concern(),
+        EntryType::Stored => step.stored(),
+        EntryType::NotTaken => step.trouble(Event::NotTaken),
+        EntryType::CannotOpen => step.trouble(Event::CannotOpen),
+        EntryType::Opened => step.by_holder(Event::Opened),
+        EntryType::Acknowledgement => step.by_holder(Event::Acknowledged),
+        EntryType::Decision => step.by_holder(Event::Decided { outcome: facts.outcome.clone() }),
+        EntryType::Feedback => step.feedback(),
+        EntryType::Redirection => step.passed_on(|next| Event::Redirected { next }),
+        EntryType::Misdirection => step.passed_on(|next| Event::Misdirected { next }),
+        EntryType::Resealed => step.resealed(),
+        EntryType::Withdrawal => step.withdrawal(),
+        EntryType::WithdrawalConfirmed => step.by_holder(Event::WithdrawalConfirmed),
+        EntryType::PhoneConfirmed => step.by_holder(Event::ToldByPhoneConfirmed),
+        EntryType::Unspecified
+        | EntryType::Genesis
+        | EntryType::Directory
+        | EntryType::Refusal
+        | EntryType::Query
+        | EntryType::Recovery => Ok(Effect::default()),
+    }
 }
 
 /// Who must be told of a statement beyond those it names: recipients who already
@@ -66,17 +88,9 @@ pub fn address(view: &impl View, facts: &mut Facts) {
     }
 }
 
-/// Records an entry that [`judge`] let pass.
-///
-/// # Errors
-/// A refusal here means that ledger and fold disagree: the index must be rebuilt.
-pub fn apply(
-    overlay: &mut Overlay<'_>,
-    entry: u64,
-    time: u64,
-    facts: &Facts,
-) -> Result<(), Refusal> {
-    let effect = effect(overlay, entry, time, facts)?;
+/// Records an entry and what it does: its effect as [`judge`] gave it for this view, number and
+/// time.
+pub fn apply(overlay: &mut Overlay<'_>, entry: u64, time: u64, facts: &Facts, effect: Effect) {
     let concern = facts.answers.filter(|_| facts.r#type() != EntryType::Genesis);
     let thread = concern
         .and_then(|answered| records::meta(overlay, answered))
@@ -104,7 +118,6 @@ pub fn apply(
     }
     record_parties(overlay, entry, facts);
     record_kind(overlay, entry, facts);
-    Ok(())
 }
 
 /// Who said it and who is addressed; their gapless numbers.
@@ -117,7 +130,7 @@ fn record_parties(overlay: &mut Overlay<'_>, entry: u64, facts: &Facts) {
     }
     for (inbox, number) in facts.inboxes.iter().zip(&facts.inbox_numbers) {
         if let Ok(inbox) = inbox.parse::<InboxId>() {
-            overlay.put(records::agency_key(inbox.agency().as_str(), entry), Vec::new());
+            overlay.put(records::agency_key(inbox.agency(), entry), Vec::new());
             overlay.put(records::inbox_number_key(&inbox), pack(number));
         }
     }
@@ -186,33 +199,6 @@ fn add_to_count(overlay: &mut Overlay<'_>, name: &str, by: i64) {
     match count {
         0 => overlay.remove(key),
         _ => overlay.put(key, pack(&count)),
-    }
-}
-
-/// What an entry would do, or why it may not.
-fn effect(view: &impl View, entry: u64, time: u64, facts: &Facts) -> Result<Effect, Refusal> {
-    let step = Step { view, entry, time, facts };
-    match facts.r#type() {
-        EntryType::Concern => step.concern(),
-        EntryType::Stored => step.stored(),
-        EntryType::NotTaken => step.trouble(Event::NotTaken),
-        EntryType::CannotOpen => step.trouble(Event::CannotOpen),
-        EntryType::Opened => step.by_holder(Event::Opened),
-        EntryType::Acknowledgement => step.by_holder(Event::Acknowledged),
-        EntryType::Decision => step.by_holder(Event::Decided { outcome: facts.outcome.clone() }),
-        EntryType::Feedback => step.feedback(),
-        EntryType::Redirection => step.passed_on(|next| Event::Redirected { next }),
-        EntryType::Misdirection => step.passed_on(|next| Event::Misdirected { next }),
-        EntryType::Resealed => step.resealed(),
-        EntryType::Withdrawal => step.withdrawal(),
-        EntryType::WithdrawalConfirmed => step.by_holder(Event::WithdrawalConfirmed),
-        EntryType::PhoneConfirmed => step.by_holder(Event::ToldByPhoneConfirmed),
-        EntryType::Unspecified
-        | EntryType::Genesis
-        | EntryType::Directory
-        | EntryType::Refusal
-        | EntryType::Query
-        | EntryType::Recovery => Ok(Effect::default()),
     }
 }
 
@@ -451,8 +437,8 @@ impl<V: View> Step<'_, V> {
         let sender = &self.facts.sender;
         let meta = records::meta(self.view, answered).ok_or(Refusal::UnknownStatement)?;
         let received = |record: &DeliveryRecord| {
-            record.delivery.holder.agency().as_str() == sender
-                || record.delivery.addressed.agency().as_str() == sender
+            record.delivery.holder.agency() == sender
+                || record.delivery.addressed.agency() == sender
         };
         let is_concern = records::kind_of(&meta) == EntryType::Concern;
         let party = (is_concern && meta.sender == *sender)

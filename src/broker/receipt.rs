@@ -7,13 +7,16 @@
 //! Holds: I1, I8, I10. Knows: ledger, store, proto, limits.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, PoisonError, RwLock},
 };
 
 use super::{Error, Shared, records};
 use crate::{
-    ledger::{extension::Extension, tlog_proof::TlogProof},
+    ledger::{
+        extension::Extension,
+        tlog_proof::{SignedCheckpoint, TlogProof},
+    },
     limits, proto,
     store::{
         Committed, Record,
@@ -25,8 +28,10 @@ use crate::{
 #[derive(Debug)]
 pub struct DurableBatch {
     pub(super) records: Vec<Record>,
+    /// The request keys that it took, and by which record.
+    pub(super) requests: HashMap<[u8; 32], usize>,
     pub(super) extension: Extension,
-    pub(super) checkpoint: Vec<u8>,
+    pub(super) checkpoint: SignedCheckpoint,
 }
 
 impl DurableBatch {
@@ -42,7 +47,7 @@ impl DurableBatch {
 
     fn receipt_of(&self, entry: u64, record: &Record) -> Result<proto::Receipt, Error> {
         let path = self.extension.inclusion(entry).map_err(broken)?;
-        let proof = TlogProof::new(entry, path, &self.checkpoint).map_err(broken)?;
+        let proof = TlogProof::under(entry, path, &self.checkpoint).map_err(broken)?;
         Ok(receipt(entry, &proof, record))
     }
 
@@ -78,6 +83,15 @@ impl Recent {
         {
             kept.bytes -= oldest.bytes();
         }
+    }
+
+    /// Whether no batch after the first `as_of` entries took a request key; false if some of
+    /// them are not kept any more.
+    pub(super) fn is_new(&self, key: &[u8; 32], as_of: u64) -> bool {
+        let kept = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let since = kept.batches.iter().rev().take_while(|batch| batch.extension.size() > as_of);
+        let all = kept.batches.front().is_some_and(|first| first.extension.old_size() <= as_of);
+        all && since.into_iter().all(|batch| !batch.requests.contains_key(key))
     }
 
     fn batch_of(&self, entry: u64) -> Option<Batch> {

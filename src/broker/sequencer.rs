@@ -1,6 +1,6 @@
 //! The single writer. Takes all that is queued, commits it as one batch, answers
-//! everyone. No timer: a batch is what arrived while the last one was on its way, and who
-//! is about to arrive.
+//! everyone. No timer: a batch is what arrived while the last one was on its way, and while
+//! those who want a processor had one.
 //!
 //! ```text
 //! draft:   look up request ids once more · judge against where things stand ·
@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Error, Shared,
-    admission::{Admission, Admitted},
+    admission::Admitted,
     draft::{Draft, Verdict, Waiter, Work},
     receipt::{Batch, DurableBatch, broken},
     records::{self, Place},
@@ -39,6 +39,7 @@ use crate::{
         growth::{FullTile, Growth},
         merkle::leaf_hash,
         tiles::encode_tile,
+        tlog_proof::SignedCheckpoint,
     },
     limits,
     store::{self, Committed, Location, Record, Store, StoreError, Watermark},
@@ -73,7 +74,7 @@ struct Sealed {
     growth: Growth,
     full: Vec<FullTile>,
     extension: Extension,
-    checkpoint: Vec<u8>,
+    checkpoint: SignedCheckpoint,
 }
 
 impl Sequencer {
@@ -81,7 +82,7 @@ impl Sequencer {
     /// outcome is unknown.
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         while let Some(first) = jobs.blocking_recv() {
-            let batch = take(first, &mut jobs, &self.shared.admission);
+            let batch = take(first, &mut jobs);
             if let Err(error) = self.commit(batch) {
                 self.shared.stopped.store(true, Ordering::SeqCst);
                 tracing::error!(%error, "the ledger has stopped; recovery will read the disk");
@@ -135,12 +136,14 @@ impl Sequencer {
         let origin = &self.shared.exchange;
         let checkpoint =
             Checkpoint::new(origin, growth.size(), growth.root()).map_err(broken)?.sign(&self.key);
+        let checkpoint = SignedCheckpoint::read(&checkpoint).map_err(broken)?;
         Ok(Sealed { growth, full, extension, checkpoint })
     }
 
     /// Puts the batch on disk and, only then, shows it to anyone.
     fn write(&mut self, draft: Draft<'_>, sealed: Sealed) -> Result<(), StoreError> {
-        let Draft { overlay, first, time, directory, records, bells, waiters, .. } = draft;
+        let Draft { overlay, first, time, directory, records, requests, bells, waiters, .. } =
+            draft;
         let watermark = Watermark {
             ledger: self.ledger,
             size: sealed.growth.size(),
@@ -152,13 +155,14 @@ impl Sequencer {
             first,
             records: &records,
             root: watermark.root,
-            checkpoint: &sealed.checkpoint,
+            checkpoint: sealed.checkpoint.as_bytes(),
         };
         let mut changes = overlay.into_changes();
         let shared = Arc::clone(&self.shared);
         #[cfg(test)]
         if crate::planted::is(crate::planted::Bug::CheckpointBeforeDurable) {
-            let (growth, checkpoint) = (sealed.growth.clone(), sealed.checkpoint.clone());
+            let (growth, checkpoint) =
+                (sealed.growth.clone(), sealed.checkpoint.as_bytes().to_vec());
             shared.tree.moving().publish(Arc::new(Head { growth, checkpoint, time }));
         }
         let mut moving = None;
@@ -185,9 +189,10 @@ impl Sequencer {
         shared.counts.batches.fetch_add(1, Ordering::Relaxed);
         shared.counts.entries.fetch_add(committed.len() as u64, Ordering::Relaxed);
         shared.directory.store(directory);
-        let checkpoint = sealed.checkpoint.clone();
+        let checkpoint = sealed.checkpoint.as_bytes().to_vec();
         let batch = Arc::new(DurableBatch {
             records,
+            requests,
             extension: sealed.extension,
             checkpoint: sealed.checkpoint,
         });
@@ -201,15 +206,15 @@ impl Sequencer {
     }
 }
 
-/// All that is queued, within the bounds of a batch. While fewer are here than still on
-/// their way, those go first: half of what is under way is committed while the other half
-/// is judged, and no core waits for the disk.
-fn take(first: Job, jobs: &mut mpsc::Receiver<Job>, admission: &Admission) -> Vec<Job> {
+/// All that is queued, within the bounds of a batch, after everyone who wants a processor now has
+/// had one: on an idle machine that is at once; on a busy one it is who is being judged, and a
+/// core that judges is worth more than one that writes a small batch.
+fn take(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
     let mut bytes = first.work.bytes();
     let mut batch = vec![first];
     let room =
         limits::BATCH_BYTES_MAX - limits::DETAIL_BYTES_MAX - limits::LEAF_AND_FACTS_BYTES_MAX;
-    let mut patience = limits::GATHER_YIELDS_MAX;
+    let mut let_others = true;
     // A refused statement leaves a record too, so each job is at most one entry.
     while batch.len() < limits::BATCH_ENTRIES_MAX && bytes < room {
         match jobs.try_recv() {
@@ -217,8 +222,8 @@ fn take(first: Job, jobs: &mut mpsc::Receiver<Job>, admission: &Admission) -> Ve
                 bytes += job.work.bytes();
                 batch.push(job);
             }
-            Err(_) if patience > 0 && 2 * batch.len() < admission.under_way() => {
-                patience -= 1;
+            Err(_) if let_others => {
+                let_others = false;
                 thread::yield_now();
             }
             Err(_) => break,

@@ -43,6 +43,10 @@ pub struct Accepted {
     pub duplicate: bool,
 }
 
+/// A statement's place among those under way.
+#[derive(Debug)]
+pub struct Place(Admitted);
+
 impl Broker {
     /// Takes a statement: authenticates it, answers a repeat with the original
     /// receipt, asks the policy, and waits until the entry is durable. A caller that
@@ -56,17 +60,23 @@ impl Broker {
         self.take(peer, envelope, admitted).await
     }
 
-    /// [`Broker::submit`] for one of a stream: waits for a place instead of refusing, and
-    /// gives the rest of the work as a future of its own. So a stream is read no faster
+    /// A place for a statement of this many bytes, waited for: so a stream is read no faster
     /// than its agency's share allows.
-    pub async fn submit_in_turn(
+    pub async fn place(&self, peer: &Peer, bytes: usize) -> Place {
+        Place(self.shared.admission.wait(&peer.agency, bytes).await)
+    }
+
+    /// [`Broker::submit`] for one that has its place.
+    ///
+    /// # Errors
+    /// As [`Broker::submit`].
+    pub async fn submit_at(
         &self,
+        place: Place,
         peer: Arc<Peer>,
         envelope: Vec<u8>,
-    ) -> impl Future<Output = Result<Accepted, Error>> + Send + use<> {
-        let admitted = self.shared.admission.wait(&peer.agency, envelope.len()).await;
-        let broker = self.clone();
-        async move { broker.take(peer, envelope, admitted).await }
+    ) -> Result<Accepted, Error> {
+        self.take(peer, envelope, place.0).await
     }
 
     async fn take(
@@ -80,11 +90,11 @@ impl Broker {
                 self.shared.counts.repeats.fetch_add(1, Ordering::Relaxed);
                 Ok(Accepted { receipt, duplicate: true })
             }
-            Ok(Judged::New(permitted, key)) => {
+            Ok(Judged::New(permitted, key, new_as_of)) => {
                 if permitted.facts().r#type() == EntryType::Concern && !admitted.takes_concerns() {
                     return Err(Error::Busy(limits::BUSY_DELAY));
                 }
-                let ready = Work::Statement(Box::new(Ready::new(*permitted, key)?));
+                let ready = Work::Statement(Box::new(Ready::new(*permitted, key, new_as_of)?));
                 accepted(&self.shared, self.commit(ready, Some(admitted)).await?)
             }
             Err((Error::Refused(refusal), request_key)) => {
@@ -101,10 +111,11 @@ impl Broker {
     pub fn would_submit(&self, peer: &Arc<Peer>, envelope: Vec<u8>) -> Result<Facts, Error> {
         match self.judge(peer, envelope).map_err(|(error, _)| error)? {
             Judged::Known(receipt) => proto::decode(&receipt.facts).map_err(super::receipt::broken),
-            Judged::New(permitted, _) => {
+            Judged::New(permitted, ..) => {
                 let mut facts = permitted.facts().clone();
                 projection::address(&self.shared.index, &mut facts);
-                projection::judge(&self.shared.index, &facts)?;
+                let next = self.shared.tree.head().growth.size();
+                projection::judge(&self.shared.index, next, self.shared.now().0, &facts)?;
                 Ok(facts)
             }
         }
@@ -149,14 +160,15 @@ impl Broker {
     fn judge(&self, peer: &Arc<Peer>, envelope: Vec<u8>) -> Result<Judged, (Error, Vec<u8>)> {
         let shared = &self.shared;
         let directory = shared.directory.load();
+        let new_as_of = shared.index.size();
         let authenticated = authenticate(&directory, Arc::clone(peer), envelope)
             .map_err(|refusal| (refusal.into(), Vec::new()))?;
         let key = shared.request_key(&authenticated);
-        let judged = match shared.repeat_of(&authenticated, &key) {
+        let judged = match shared.repeat_of(authenticated.envelope(), &key) {
             Some(Ok(known)) => Ok(Judged::Known(known.receipt)),
             Some(Err(error)) => Err(error),
             None => policy::permit(&directory, authenticated, shared.now())
-                .map(|permitted| Judged::New(Box::new(permitted), key))
+                .map(|permitted| Judged::New(Box::new(permitted), key, new_as_of))
                 .map_err(Error::from),
         };
         judged.map_err(|error| (error, key.to_vec()))
@@ -194,8 +206,8 @@ impl Broker {
 
 enum Judged {
     Known(proto::Receipt),
-    /// With the ledger's uniqueness key of its request id.
-    New(Box<policy::Permitted>, [u8; 32]),
+    /// With the ledger's uniqueness key of its request id, which no entry below this number took.
+    New(Box<policy::Permitted>, [u8; 32], u64),
 }
 
 impl Shared {
@@ -209,12 +221,12 @@ impl Shared {
     /// if it does not; `None` if the id is free.
     pub(super) fn repeat_of(
         &self,
-        authenticated: &Authenticated,
+        envelope: &[u8],
         key: &[u8; 32],
     ) -> Option<Result<Stored, Error>> {
         let entry: u64 = records::unpack(&self.index, &records::request_key(key))?;
         Some(self.stored(entry).and_then(|stored| {
-            match sameness::same(&stored.record.detail, authenticated.envelope()) {
+            match sameness::same(&stored.record.detail, envelope) {
                 true => Ok(stored),
                 false => Err(Refusal::RequestIdConflict.into()),
             }

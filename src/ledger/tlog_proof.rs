@@ -5,6 +5,8 @@
 //!
 //! Holds: I3, I10. Knows: limits.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -32,7 +34,28 @@ pub struct TlogProof {
     extra: Option<Vec<u8>>,
     index: u64,
     path: Vec<Hash>,
-    checkpoint: String,
+    checkpoint: SignedCheckpoint,
+}
+
+/// A signed checkpoint that receipts can be made under, read once for all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedCheckpoint(Arc<str>);
+
+impl SignedCheckpoint {
+    /// From the bytes of a signed note. Its signature is not verified.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if it is not a note of a checkpoint.
+    pub fn read(checkpoint: &[u8]) -> Result<Self, Error> {
+        Checkpoint::parse(Note::parse(checkpoint)?.text())?;
+        let text = std::str::from_utf8(checkpoint);
+        text.map(|text| Self(text.into())).map_err(|_| Error::Malformed("a note is UTF-8"))
+    }
+
+    /// The bytes of the note.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
 }
 
 impl TlogProof {
@@ -43,17 +66,25 @@ impl TlogProof {
     /// [`Error::Malformed`] if the checkpoint is not a note of one or the proof is longer than
     /// [`PROOF_HASHES_MAX`]; [`Error::OutOfRange`] past [`LEDGER_SIZE_MAX`].
     pub fn new(index: u64, path: Vec<Hash>, checkpoint: &[u8]) -> Result<Self, Error> {
+        Self::under(index, path, &SignedCheckpoint::read(checkpoint)?)
+    }
+
+    /// The same, under a checkpoint that was read before.
+    ///
+    /// # Errors
+    /// As [`TlogProof::new`].
+    pub fn under(
+        index: u64,
+        path: Vec<Hash>,
+        checkpoint: &SignedCheckpoint,
+    ) -> Result<Self, Error> {
         if index > LEDGER_SIZE_MAX {
             return Err(Error::OutOfRange);
         }
         if path.len() > PROOF_HASHES_MAX {
             return Err(Error::Malformed("a proof has at most 64 hashes"));
         }
-        Checkpoint::parse(Note::parse(checkpoint)?.text())?;
-        let checkpoint = std::str::from_utf8(checkpoint)
-            .map_err(|_| Error::Malformed("a note is UTF-8"))?
-            .to_owned();
-        Ok(Self { extra: None, index, path, checkpoint })
+        Ok(Self { extra: None, index, path, checkpoint: checkpoint.clone() })
     }
 
     /// The same receipt with extra data, which nothing in it protects.
@@ -85,12 +116,12 @@ impl TlogProof {
 
     /// The signed checkpoint, as it was written.
     pub fn checkpoint(&self) -> &[u8] {
-        self.checkpoint.as_bytes()
+        self.checkpoint.0.as_bytes()
     }
 
     /// The receipt as text: what a `.tlog-proof` file holds.
     pub fn to_text(&self) -> String {
-        let mut text = String::with_capacity(64 + 45 * self.path.len() + self.checkpoint.len());
+        let mut text = String::with_capacity(64 + 45 * self.path.len() + self.checkpoint.0.len());
         text.push_str(HEADER);
         if let Some(extra) = &self.extra {
             text.push_str("extra ");
@@ -105,7 +136,7 @@ impl TlogProof {
             text.push('\n');
         }
         text.push('\n');
-        text.push_str(&self.checkpoint);
+        text.push_str(&self.checkpoint.0);
         text
     }
 
@@ -150,7 +181,7 @@ impl TlogProof {
     /// # Errors
     /// As [`Checkpoint::open_any`] and [`verify_inclusion`].
     pub fn verify(&self, leaf: &[u8], vkeys: &[Vkey]) -> Result<(u64, Checkpoint), Error> {
-        let checkpoint = Checkpoint::open_any(self.checkpoint.as_bytes(), vkeys)?;
+        let checkpoint = Checkpoint::open_any(self.checkpoint(), vkeys)?;
         let (size, root) = (checkpoint.size(), checkpoint.root());
         verify_inclusion(&leaf_hash(leaf), self.index, size, &self.path, &root)?;
         Ok((self.index, checkpoint))

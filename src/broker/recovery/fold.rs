@@ -134,8 +134,10 @@ impl<'a> Fold<'a> {
         if entry != head.growth.size() {
             return Err(diverged(format!("expected entry {}", head.growth.size())));
         }
-        projection::apply(&mut pending.overlay, entry, opened.time, &opened.facts)
+        let (overlay, facts) = (&mut pending.overlay, &opened.facts);
+        let effect = projection::judge(overlay, entry, opened.time, facts)
             .map_err(|refusal| diverged(format!("it does not follow: {refusal}")))?;
+        projection::apply(overlay, entry, opened.time, facts, effect);
         head.growth.push(opened.leaf, &mut pending.full);
         head.time = opened.time;
         pending.places.push((entry, opened.location));
