@@ -4,13 +4,19 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use tokio::sync::{Semaphore, mpsc};
-use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
+use futures_util::{FutureExt, Stream, StreamExt, future::join_all};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Services, failed};
 use crate::{
-    broker::{Broker, ask, receive::Offered, records, submit::Accepted},
+    broker::{
+        Broker, Error, ask,
+        receive::Offered,
+        records,
+        submit::{Accepted, Place},
+    },
     directory::Role,
     domain::{ids::InboxId, refusal::Refusal},
     identity::Peer,
@@ -194,8 +200,7 @@ impl Services {
             || self.broker.directory().has_role(agency, peer.system.as_str(), Role::OnCall);
         let own = |record: &records::DeliveryRecord| {
             let delivery = &record.delivery;
-            all || delivery.holder.agency().as_str() == agency
-                || delivery.addressed.agency().as_str() == agency
+            all || delivery.holder.agency() == agency || delivery.addressed.agency() == agency
         };
         let visible: Vec<_> = self
             .broker
@@ -208,37 +213,88 @@ impl Services {
     }
 }
 
-/// Submits each item in a task of its own, at most a window of them at once. An item that
-/// cannot be read ends the stream: it is told after what came before it has been answered.
+/// Submits the items of a stream, a handful of those that have come in each task, at most a window
+/// of them at once. An item that cannot be read ends the stream: it is told after what came before
+/// it has been answered.
 async fn submit_all(
     broker: Broker,
     peer: Arc<Peer>,
-    mut items: Streaming<SubmitStreamRequest>,
+    items: Streaming<SubmitStreamRequest>,
     to: mpsc::Sender<Result<SubmitStreamResponse, Status>>,
 ) {
     let window = Arc::new(Semaphore::new(limits::SUBMITS_AT_ONCE));
-    let unreadable = loop {
-        let item = match items.message().await {
-            Ok(Some(item)) => item,
-            Ok(None) => return,
-            Err(status) => break status,
-        };
-        let Ok(permit) = Arc::clone(&window).acquire_owned().await else { return };
-        let submitted = broker.submit_in_turn(Arc::clone(&peer), item.envelope).await;
-        let to = to.clone();
-        tokio::spawn(async move {
-            let result = match submitted.await {
-                Ok(accepted) => submit_stream_response::Result::Accepted(answer(accepted)),
-                Err(error) => submit_stream_response::Result::Problem(status::problem(&error)),
+    let mut handfuls = items.ready_chunks(limits::SUBMITS_IN_HAND);
+    let mut unreadable = None;
+    while let Some(items) = handfuls.next().await {
+        let mut handful = Vec::with_capacity(items.len());
+        for item in items {
+            let SubmitStreamRequest { number, envelope } = match item {
+                Ok(item) => item,
+                Err(status) => {
+                    unreadable = Some(status);
+                    break;
+                }
             };
-            let response = SubmitStreamResponse { number: item.number, result: Some(result) };
-            drop(to.send(Ok(response)).await);
-            drop(permit);
-        });
-    };
+            let turn = || turn(&broker, &peer, &window, envelope.len());
+            let (permit, place) = match turn().now_or_never() {
+                Some(turn) => turn,
+                None => {
+                    // What is in hand has places, which others may be waiting for.
+                    answer_each(std::mem::take(&mut handful), &to);
+                    turn().await
+                }
+            };
+            let (broker, peer) = (broker.clone(), Arc::clone(&peer));
+            let answer = async move { broker.submit_at(place, peer, envelope).await };
+            handful.push((number, answer, permit));
+        }
+        answer_each(handful, &to);
+        if unreadable.is_some() {
+            break;
+        }
+    }
+    let Some(unreadable) = unreadable else { return };
     // All of the window: whoever had a part of it has answered.
     drop(window.acquire_many(limits::SUBMITS_AT_ONCE as u32).await);
     drop(to.send(Err(status::explain(unreadable))).await);
+}
+
+/// One part of the stream's window, and a place of its agency's share.
+async fn turn(
+    broker: &Broker,
+    peer: &Peer,
+    window: &Arc<Semaphore>,
+    bytes: usize,
+) -> (Option<OwnedSemaphorePermit>, Place) {
+    // It is never closed.
+    let permit = Arc::clone(window).acquire_owned().await.ok();
+    (permit, broker.place(peer, bytes).await)
+}
+
+/// Judges a handful one after the other and answers each; its part of the window is free then.
+fn answer_each<F>(
+    handful: Vec<(u64, F, Option<OwnedSemaphorePermit>)>,
+    to: &mpsc::Sender<Result<SubmitStreamResponse, Status>>,
+) where
+    F: Future<Output = Result<Accepted, Error>> + Send + 'static,
+{
+    if handful.is_empty() {
+        return;
+    }
+    let to = to.clone();
+    tokio::spawn(async move {
+        let answered = handful.into_iter().map(|(number, answer, permit)| async move {
+            let result = match answer.await {
+                Ok(accepted) => submit_stream_response::Result::Accepted(self::answer(accepted)),
+                Err(error) => submit_stream_response::Result::Problem(status::problem(&error)),
+            };
+            (SubmitStreamResponse { number, result: Some(result) }, permit)
+        });
+        for (response, permit) in join_all(answered).await {
+            drop(to.send(Ok(response)).await);
+            drop(permit);
+        }
+    });
 }
 
 fn answer(accepted: Accepted) -> SubmitResponse {
