@@ -76,3 +76,20 @@ fn a_kept_ledger_is_measured_again() {
     let refused = bench(&concerns).unwrap_err();
     assert!(refused.contains("not empty"), "{refused}");
 }
+
+/// A soak sees every concern stored, looks at the server on the way, and draws what it saw.
+#[test]
+fn a_soak_stores_all_that_it_offers_and_draws_what_it_saw() {
+    let folder = tempfile::tempdir().unwrap();
+    let chart = folder.path().join("soak.svg");
+    let report =
+        bench(&["soak", "--quick", "--chart", chart.to_str().unwrap(), "-o", "json"]).unwrap();
+    let names: Vec<&str> =
+        report["bars"].as_array().unwrap().iter().map(|b| b["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["soak_memory", "soak_descriptors"]);
+    let figure = |what: &str| report["figures"]["soak"][what]["value"].as_f64().unwrap();
+    assert!(figure("stored by recipients") >= 2.0);
+    assert!(figure("server, resident, most") > 1.0);
+    let drawn = std::fs::read_to_string(chart).unwrap();
+    assert_eq!(drawn.matches("<polyline").count(), 3);
+}

@@ -84,8 +84,8 @@ impl Place {
 pub(super) struct Ground {
     /// The sending system's folder.
     system: PathBuf,
-    /// The receiving system, if there is one.
-    pub(super) recipient: Option<Client>,
+    /// The receiving systems, in the order of the inboxes; of a given exchange one or none.
+    pub(super) recipients: Vec<Client>,
     /// What to send.
     pub(super) content: Content,
     /// The exchange's process, if it is ours.
@@ -108,7 +108,7 @@ impl Ground {
         let echo_as = founded.folder.join("systems/operator/auditor");
         let mut ground = Self {
             system: PathBuf::new(),
-            recipient: None,
+            recipients: Vec::new(),
             content: Content {
                 to: place.to.clone(),
                 agreement: place.agreement.clone(),
@@ -125,7 +125,7 @@ impl Ground {
             Some(system) => {
                 ground.system.clone_from(system);
                 if let Some(folder) = &place.receive_system {
-                    ground.recipient = Some(Client::new(SystemFolder::open(folder)?)?);
+                    ground.recipients.push(Client::new(SystemFolder::open(folder)?)?);
                 }
             }
             None => ground.serve(founded).await?,
@@ -136,7 +136,8 @@ impl Ground {
     async fn serve(&mut self, founded: Founded) -> anyhow::Result<()> {
         let (server, exchange) = founded.serve().await?;
         self.system = exchange.agencies[SENDER].folder().path().to_path_buf();
-        self.recipient = exchange.agencies.get(RECIPIENTS[0]).cloned();
+        self.recipients =
+            RECIPIENTS.iter().filter_map(|id| exchange.agencies.get(*id).cloned()).collect();
         self.content.to = inboxes()?;
         self.content.agreement = Some(AGREEMENT.to_owned());
         (self.server, self.metrics) = (Some(server.child), Some(server.metrics));
@@ -227,7 +228,7 @@ fn start_echo(founded: &Founded) -> anyhow::Result<(Child, SocketAddr)> {
 
 /// The inboxes of the exercise's recipients.
 pub(super) fn inboxes() -> anyhow::Result<Vec<InboxId>> {
-    RECIPIENTS.iter().map(|agency| Ok(InboxId::new(agency.parse()?, "duty".parse()?))).collect()
+    RECIPIENTS.iter().map(|agency| Ok(InboxId::new(&agency.parse()?, &"duty".parse()?))).collect()
 }
 
 /// A sender and two recipients, and the agreement between them.

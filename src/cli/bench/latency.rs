@@ -58,7 +58,7 @@ impl Latency {
         let clients = ground.senders(CONNECTIONS).await?;
         let maker = Maker::new(&clients[0], &ground.content)?;
         one_at_a_time((ground, pace, progress), &clients[0], &maker, report).await?;
-        match &ground.recipient {
+        match ground.recipients.first() {
             Some(recipient) => {
                 progress.say("latency: offering at a steady rate");
                 let count = (f64::from(self.rate) * pace.long_time().as_secs_f64()) as usize;
@@ -85,7 +85,8 @@ impl Latency {
         let begun = Instant::now() + LEAD_TIME;
         let interval = Duration::from_secs(1) / self.rate;
         let at = move |number: usize| begun + interval * u32::try_from(number).unwrap_or(u32::MAX);
-        let sending = send_at(clients, Arc::clone(statements), at);
+        let made = Arc::clone(statements);
+        let sending = send_at(clients, made.len(), move |number| made[number].envelope(), at);
         let mut delivered = Times::default();
         let mut arrived = vec![false; statements.len()];
         let bound = tokio::time::Instant::from_std(at(statements.len()) + ARRIVAL_TIME_MAX);
@@ -136,16 +137,16 @@ struct Offered {
     rate: f64,
 }
 
-/// Sends each statement at its time, whatever became of those before it.
+/// Sends so many statements, each at its time, whatever became of those before it.
 ///
 /// A thread of its own keeps the time: a timer of the runtime goes by whole milliseconds.
-fn send_at(
+pub(super) fn send_at(
     clients: &[Client],
-    statements: Arc<Vec<Prepared>>,
+    count: usize,
+    envelope: impl Fn(usize) -> Vec<u8> + Send + 'static,
     at: impl Fn(usize) -> Instant + Copy + Send + 'static,
 ) -> tokio::task::JoinHandle<anyhow::Result<Times>> {
     let (due, mut numbers) = mpsc::unbounded_channel();
-    let count = statements.len();
     thread::spawn(move || {
         for number in 0..count {
             thread::sleep(at(number).saturating_duration_since(Instant::now()));
@@ -158,7 +159,7 @@ fn send_at(
     tokio::spawn(async move {
         let (mut calls, mut times) = (JoinSet::new(), Times::default());
         while let Some(number) = numbers.recv().await {
-            let envelope = statements[number].envelope();
+            let envelope = envelope(number);
             let mut service = clients[number % clients.len()].exchange();
             calls.spawn(async move {
                 let request = SubmitRequest { envelope, validate_only: false };

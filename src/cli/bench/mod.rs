@@ -4,7 +4,7 @@
 //! ground      an exchange to measure (a process of its own), an empty service beside it
 //! load        statements made beforehand · drive: sends them and takes the time
 //! baseline    verification alone, the disk alone
-//! submit · stream · latency · ledger     the measurements
+//! submit · stream · latency · ledger · soak     the measurements
 //! report      each bar of the design with its target, and the figures behind it
 //! ```
 //!
@@ -22,6 +22,7 @@ mod latency;
 mod ledger;
 mod load;
 mod report;
+mod soak;
 mod stats;
 mod stream;
 mod submit;
@@ -38,6 +39,7 @@ use self::{
     latency::Latency,
     ledger::Ledger,
     report::Report,
+    soak::Soak,
     stream::Stream,
     submit::Submit,
 };
@@ -104,7 +106,17 @@ enum What {
         #[command(flatten)]
         pace: Pace,
     },
-    /// All of these
+    /// A steady load for long: whether memory and descriptors stay where they are
+    #[command(after_help = "Example:\n  cairn bench soak --minutes 20 --load 0.5 --chart soak.svg")]
+    Soak {
+        #[command(flatten)]
+        how: Soak,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        pace: Pace,
+    },
+    /// All of these but the soak
     #[command(after_help = "Example:\n  cairn bench all -o json > figures.json")]
     All {
         #[command(flatten)]
@@ -211,6 +223,11 @@ impl What {
             Self::Ledger { how, place, pace } => {
                 let how_large = (&pace, place.size);
                 how.run(place.folder.as_deref(), how_large, &progress, &mut report).await?;
+                (place, pace)
+            }
+            Self::Soak { how, place, pace } => {
+                let ground = Ground::prepare(&place, &progress).await?;
+                how.run((&ground, &pace, &progress), &mut report).await?;
                 (place, pace)
             }
             Self::All { submit, stream, latency, ledger, place, pace } => {

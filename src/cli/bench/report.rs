@@ -97,6 +97,19 @@ pub(super) const MEMORY: Bar = Bar {
     unit: "MiB",
 };
 
+pub(super) const SOAK_MEMORY: Bar = Bar {
+    name: "soak_memory",
+    what: "resident memory in the last quarter of a soak, of the second",
+    target: AtMost(1.1),
+    unit: "×",
+};
+pub(super) const SOAK_DESCRIPTORS: Bar = Bar {
+    name: "soak_descriptors",
+    what: "open descriptors in the last quarter of a soak, of the second",
+    target: AtMost(1.1),
+    unit: "×",
+};
+
 /// A bar and what was measured.
 struct Measured {
     bar: Bar,
