@@ -23,9 +23,11 @@ impl Serve {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let config = Config::read(&self.config)?;
         telemetry::start(&config.log.filter, config.log.json);
-        let server = Server::start(&config, Arc::new(SystemClock)).await?;
+        // Before it is ready: whoever stops it the moment after must not end it out of order.
         let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+        let server = Server::start(&config, Arc::new(SystemClock)).await?;
         loop {
             tokio::select! {
                 _ = hangup.recv() => match server.trust.reload() {
@@ -33,7 +35,7 @@ impl Serve {
                     Err(error) => tracing::error!(%error, "the new certificates are refused"),
                 },
                 _ = terminate.recv() => break,
-                _ = tokio::signal::ctrl_c() => break,
+                _ = interrupt.recv() => break,
                 () = server.failed() => return Ok(failed()),
             }
         }

@@ -175,15 +175,22 @@ impl DataFolder {
         let (_, ledger) = self.read_settings()?;
         let _lock = DataLock::acquire(self.path())?;
         let old = self.index().exists().then(|| Index::open(&self.index()).ok()).flatten();
-        let old_hash = old.as_ref().map(Index::content_hash);
         let mark = old.as_ref().and_then(Index::watermark).filter(|mark| mark.ledger == ledger);
-        drop(old);
-        let evidence =
-            Evidence { index_watermark: mark.map(|mark| mark.size), ..Evidence::default() };
+        let evidence = Evidence {
+            index_watermark: mark.as_ref().map(|mark| mark.size),
+            ..Evidence::default()
+        };
         let (journal, recovery) = self.open_journal(ledger, evidence, "reindex")?;
+        let reader = journal.reader();
+        // Compared as a start would leave it: what it lacks is folded into it first.
+        let old_hash = old.zip(mark).and_then(|(index, mark)| {
+            let fold = Fold { index: &index, reader: &reader, ledger };
+            let head = fold.head_at(&mark).ok()?;
+            fold.follow(head, recovery.size, &mut |_, _| {}).ok()?;
+            Some(index.content_hash())
+        });
         Index::set_aside(&self.index())?;
         let index = Index::open(&self.index())?;
-        let reader = journal.reader();
         let head = Fold { index: &index, reader: &reader, ledger }.follow(
             empty_head(),
             recovery.size,
@@ -200,7 +207,7 @@ impl DataFolder {
 pub struct Reindexed {
     /// Entries folded.
     pub size: u64,
-    /// The hash of the index before, if it could be opened.
+    /// The hash of the index before, brought up to the journal, if it could be.
     pub old_hash: Option<[u8; 32]>,
     /// The hash of the index now.
     pub new_hash: [u8; 32],

@@ -91,11 +91,14 @@ impl Child {
         let told = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &pid]).status()?;
         ensure!(told.success(), "a measured program could not be told to stop");
         let bound = Instant::now() + STOP_TIME_MAX;
-        while self.process.try_wait()?.is_none() {
+        loop {
+            if let Some(status) = self.process.try_wait()? {
+                ensure!(status.success(), "a measured program did not end in order: {status}");
+                return Ok(());
+            }
             ensure!(Instant::now() < bound, "a measured program did not stop");
             thread::sleep(LOOK_INTERVAL);
         }
-        Ok(())
     }
 
     /// Ends it as a loss of power would.
