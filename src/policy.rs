@@ -6,8 +6,6 @@
 //!
 //! Holds: I2. Knows: proto, identity, directory, domain, clock, limits.
 
-use std::sync::Arc;
-
 use jiff::civil::Date;
 
 use crate::{
@@ -19,10 +17,7 @@ use crate::{
         refusal::{Condition, Refusal},
         vocabulary::{self, Urgency},
     },
-    identity::{
-        Peer,
-        authenticate::{Authenticated, authenticate},
-    },
+    identity::{Peer, authenticate::Authenticated},
     proto::{self, EntryType, Facts, Person, Statement, statement::Act},
 };
 
@@ -66,8 +61,7 @@ pub fn may_call(directory: &Directory, peer: &Peer, call: &str) -> Result<(), Re
 /// A statement that may be appended, if it still fits when its turn comes.
 #[derive(Debug, Clone)]
 pub struct Permitted {
-    peer: Arc<Peer>,
-    envelope: Vec<u8>,
+    authenticated: Authenticated,
     facts: Facts,
     judged_as_of: u64,
 }
@@ -75,7 +69,7 @@ pub struct Permitted {
 impl Permitted {
     /// The envelope's bytes, exactly as sent.
     pub fn envelope(&self) -> &[u8] {
-        &self.envelope
+        self.authenticated.envelope()
     }
 
     /// Its facts, but for numbers and request key, which the committer gives.
@@ -83,20 +77,22 @@ impl Permitted {
         &self.facts
     }
 
-    /// The same by the directory of now, judged anew from the envelope if it is another.
+    /// The same by the directory of now, judged anew if it is another than before. The time is
+    /// looked at again only then: a key or agreement that ended while the statement waited for
+    /// its turn, which is a matter of milliseconds, still counts.
     ///
     /// # Errors
     /// The refusal, which says what to do.
     pub fn still(self, directory: &Directory, now: Moment) -> Result<Self, Refusal> {
         match self.judged_as_of == directory.as_of() {
             true => Ok(self),
-            false => permit(directory, authenticate(directory, self.peer, self.envelope)?, now),
+            false => permit(directory, self.authenticated, now),
         }
     }
 
     /// Envelope and facts.
     pub fn into_parts(self) -> (Vec<u8>, Facts) {
-        (self.envelope, self.facts)
+        (self.authenticated.into_envelope(), self.facts)
     }
 }
 
@@ -109,6 +105,8 @@ pub fn permit(
     authenticated: Authenticated,
     now: Moment,
 ) -> Result<Permitted, Refusal> {
+    // Asked of each statement: a stream of them outlives the call that opened it.
+    may_call(directory, authenticated.peer(), "ExchangeService/Submit")?;
     let statement = authenticated.statement();
     let known = directory.key(&authenticated.key()).ok_or(Refusal::UnknownKey)?;
     if !known.valid_at(now) {
@@ -116,8 +114,7 @@ pub fn permit(
     }
     may_say(&known.record, statement)?;
     let facts = facts(directory, &authenticated, statement, now)?;
-    let (peer, envelope) = authenticated.into_parts();
-    Ok(Permitted { peer, envelope, facts, judged_as_of: directory.as_of() })
+    Ok(Permitted { facts, judged_as_of: directory.as_of(), authenticated })
 }
 
 /// A key may be confined to kinds of statement and to inboxes.

@@ -57,9 +57,9 @@ impl Authenticated {
         self.key
     }
 
-    /// Who holds the certificate, and the envelope's bytes.
-    pub fn into_parts(self) -> (Arc<Peer>, Vec<u8>) {
-        (self.peer, self.envelope)
+    /// The envelope's bytes, given away.
+    pub fn into_envelope(self) -> Vec<u8> {
+        self.envelope
     }
 }
 

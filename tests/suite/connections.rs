@@ -7,14 +7,17 @@ use std::{fs, process::Command};
 
 use cairn::{
     identity::{DevelopmentCa, Issued, Validity},
-    proto::{self, GetSummaryRequest, directory_change::Change},
+    proto::{
+        self, GetSummaryRequest, SubmitStreamRequest, directory_change::Change,
+        submit_stream_response::Result as Outcome,
+    },
     server::founding::validity,
     wire::client::{Client, folder::SystemFolder, now},
 };
 use prost::Message;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
-use tokio::time::timeout;
-use tokio_stream::StreamExt;
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -169,6 +172,37 @@ async fn refuses_systems_that_are_unknown_suspended_or_of_another_role() {
     assert_eq!(refused(police.clone()).await, "not_permitted", "felt by an open connection");
     world.apply(suspended(false)).await.unwrap();
     police.submit(&written).await.expect("it is let in again");
+    world.check().await;
+}
+
+/// I2: a bulk submission that was open when its system was suspended brings in nothing more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspension_is_felt_by_an_open_bulk_submission() {
+    let world = counted().await;
+    let police = world.agency("police").clone();
+    let (items, requests) = mpsc::channel(4);
+    let say = async |number: u64| {
+        let reference = format!("B-{number}");
+        let envelope = envelope(&police, &concern("police", &["school/duty"], &reference));
+        items.send(SubmitStreamRequest { number, envelope }).await.unwrap();
+    };
+    say(1).await;
+    let mut service = police.exchange();
+    let answers = service.submit_stream(ReceiverStream::new(requests)).await.unwrap();
+    let mut answers = answers.into_inner();
+    let mut next = async || answers.next().await.unwrap().unwrap().result.unwrap();
+    assert!(matches!(next().await, Outcome::Accepted(_)));
+    let system = |suspended| {
+        let (agency, name, roles) = ("police".into(), "system".into(), vec!["agency".into()]);
+        Change::System(proto::System { agency, name, roles, suspended })
+    };
+    world.apply(system(true)).await.unwrap();
+    say(2).await;
+    let Outcome::Problem(problem) = next().await else { panic!("it was let in") };
+    assert_eq!(problem.reason, "not_permitted");
+    world.apply(system(false)).await.unwrap();
+    say(3).await;
+    assert!(matches!(next().await, Outcome::Accepted(_)));
     world.check().await;
 }
 

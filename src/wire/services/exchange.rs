@@ -2,21 +2,16 @@
 //!
 //! Knows: broker, domain, proto, limits.
 
-use std::{pin::Pin, sync::Arc};
+use std::pin::Pin;
 
-use futures_util::{FutureExt, Stream, StreamExt, future::join_all};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio_stream::wrappers::ReceiverStream;
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Services, failed};
+use super::{Services, bulk, failed};
 use crate::{
-    broker::{
-        Broker, Error, ask,
-        receive::Offered,
-        records,
-        submit::{Accepted, Place},
-    },
+    broker::{ask, receive::Offered, records},
     directory::Role,
     domain::{ids::InboxId, refusal::Refusal},
     identity::Peer,
@@ -25,9 +20,9 @@ use crate::{
         self, Alive, Facts, GetConcernRequest, GetConcernResponse, ListDeliveriesRequest,
         ListDeliveriesResponse, ReceiveRequest, ReceiveResponse, SubmitRequest, SubmitResponse,
         SubmitStreamRequest, SubmitStreamResponse, exchange_service_server::ExchangeService,
-        get_concern_request::By, receive_response::Item, submit_stream_response,
+        get_concern_request::By, receive_response::Item,
     },
-    wire::{paging, status},
+    wire::paging,
 };
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -49,7 +44,7 @@ impl ExchangeService for Services {
             return Ok(Response::new(SubmitResponse { outside_agreement, ..Default::default() }));
         }
         let accepted = self.broker.submit(peer, request.envelope).await.map_err(failed)?;
-        Ok(Response::new(answer(accepted)))
+        Ok(Response::new(bulk::answer(accepted)))
     }
 
     async fn submit_stream(
@@ -58,7 +53,7 @@ impl ExchangeService for Services {
     ) -> Result<Response<Self::SubmitStreamStream>, Status> {
         let peer = self.caller(&request, "ExchangeService/SubmitStream").await?;
         let (to, answers) = mpsc::channel(limits::STREAM_WINDOW);
-        tokio::spawn(submit_all(self.broker.clone(), peer, request.into_inner(), to));
+        tokio::spawn(bulk::submit_all(self.broker.clone(), peer, request.into_inner(), to));
         Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
     }
 
@@ -113,7 +108,7 @@ impl ExchangeService for Services {
                     return Ok(Response::new(response));
                 }
                 if let Some(incoming) = self.broker.readable(&inbox, entry) {
-                    bytes += incoming.body.as_ref().map_or(0, |body| body.ciphertext.len());
+                    bytes += incoming.encoded_len();
                     response.incoming.push(incoming);
                     last = Some((inbox.clone(), entry));
                 }
@@ -210,99 +205,6 @@ impl Services {
             .map(ask::delivery)
             .collect();
         (all || !visible.is_empty()).then_some(visible)
-    }
-}
-
-/// Submits the items of a stream, a handful of those that have come in each task, at most a window
-/// of them at once. An item that cannot be read ends the stream: it is told after what came before
-/// it has been answered.
-async fn submit_all(
-    broker: Broker,
-    peer: Arc<Peer>,
-    items: Streaming<SubmitStreamRequest>,
-    to: mpsc::Sender<Result<SubmitStreamResponse, Status>>,
-) {
-    let window = Arc::new(Semaphore::new(limits::SUBMITS_AT_ONCE));
-    let mut handfuls = items.ready_chunks(limits::SUBMITS_IN_HAND);
-    let mut unreadable = None;
-    while let Some(items) = handfuls.next().await {
-        let mut handful = Vec::with_capacity(items.len());
-        for item in items {
-            let SubmitStreamRequest { number, envelope } = match item {
-                Ok(item) => item,
-                Err(status) => {
-                    unreadable = Some(status);
-                    break;
-                }
-            };
-            let turn = || turn(&broker, &peer, &window, envelope.len());
-            let (permit, place) = match turn().now_or_never() {
-                Some(turn) => turn,
-                None => {
-                    // What is in hand has places, which others may be waiting for.
-                    answer_each(std::mem::take(&mut handful), &to);
-                    turn().await
-                }
-            };
-            let (broker, peer) = (broker.clone(), Arc::clone(&peer));
-            let answer = async move { broker.submit_at(place, peer, envelope).await };
-            handful.push((number, answer, permit));
-        }
-        answer_each(handful, &to);
-        if unreadable.is_some() {
-            break;
-        }
-    }
-    let Some(unreadable) = unreadable else { return };
-    // All of the window: whoever had a part of it has answered.
-    drop(window.acquire_many(limits::SUBMITS_AT_ONCE as u32).await);
-    drop(to.send(Err(status::explain(unreadable))).await);
-}
-
-/// One part of the stream's window, and a place of its agency's share.
-async fn turn(
-    broker: &Broker,
-    peer: &Peer,
-    window: &Arc<Semaphore>,
-    bytes: usize,
-) -> (Option<OwnedSemaphorePermit>, Place) {
-    // It is never closed.
-    let permit = Arc::clone(window).acquire_owned().await.ok();
-    (permit, broker.place(peer, bytes).await)
-}
-
-/// Judges a handful one after the other and answers each; its part of the window is free then.
-fn answer_each<F>(
-    handful: Vec<(u64, F, Option<OwnedSemaphorePermit>)>,
-    to: &mpsc::Sender<Result<SubmitStreamResponse, Status>>,
-) where
-    F: Future<Output = Result<Accepted, Error>> + Send + 'static,
-{
-    if handful.is_empty() {
-        return;
-    }
-    let to = to.clone();
-    tokio::spawn(async move {
-        let answered = handful.into_iter().map(|(number, answer, permit)| async move {
-            let result = match answer.await {
-                Ok(accepted) => submit_stream_response::Result::Accepted(self::answer(accepted)),
-                Err(error) => submit_stream_response::Result::Problem(status::problem(&error)),
-            };
-            (SubmitStreamResponse { number, result: Some(result) }, permit)
-        });
-        for (response, permit) in join_all(answered).await {
-            drop(to.send(Ok(response)).await);
-            drop(permit);
-        }
-    });
-}
-
-fn answer(accepted: Accepted) -> SubmitResponse {
-    let facts = proto::decode::<Facts>(&accepted.receipt.facts).unwrap_or_default();
-    SubmitResponse {
-        receipt: Some(accepted.receipt),
-        duplicate: accepted.duplicate,
-        outside_agreement: facts.outside_agreement,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Knows: broker, policy, identity, proto, limits.
 
 mod audit;
+mod bulk;
 mod directory;
 mod exchange;
 mod status_service;
