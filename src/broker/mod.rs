@@ -95,7 +95,7 @@ impl Shared {
     /// Now, but never before the ledger's last entry: a clock that is set back turns
     /// neither entry times back nor the keys and agreements judged by them.
     fn now(&self) -> Moment {
-        self.clock.now().max(Moment(self.tree.head().time))
+        self.clock.now().max(Moment(self.tree.time()))
     }
 }
 

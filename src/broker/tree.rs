@@ -5,7 +5,10 @@
 //!
 //! Holds: I4. Knows: ledger, store.
 
-use std::sync::{Arc, RwLock, RwLockWriteGuard};
+use std::sync::{
+    Arc, RwLock, RwLockWriteGuard,
+    atomic::{AtomicU64, Ordering},
+};
 
 use super::records;
 use crate::{
@@ -33,15 +36,18 @@ pub struct Head {
 /// The newest durable tree. Readers see one head at a time, whole.
 pub struct Tree {
     head: RwLock<Arc<Head>>,
+    /// The head's time, for those who must not wait while the index moves.
+    time: AtomicU64,
     index: Index,
 }
 
 /// The tree while the index moves to its next head.
-pub(super) struct Moving<'a>(RwLockWriteGuard<'a, Arc<Head>>);
+pub(super) struct Moving<'a>(RwLockWriteGuard<'a, Arc<Head>>, &'a AtomicU64);
 
 impl Moving<'_> {
     /// Publishes a head that is durable and in the index.
     pub(super) fn publish(mut self, head: Arc<Head>) {
+        self.1.store(head.time, Ordering::Release);
         *self.0 = head;
     }
 }
@@ -72,7 +78,8 @@ impl TileSource for Source<'_> {
 impl Tree {
     /// The tree at a durable head.
     pub fn new(head: Head, index: Index) -> Self {
-        Self { head: RwLock::new(Arc::new(head)), index }
+        let time = AtomicU64::new(head.time);
+        Self { head: RwLock::new(Arc::new(head)), time, index }
     }
 
     /// The newest head.
@@ -83,7 +90,13 @@ impl Tree {
     /// Keeps readers of the head waiting while the index moves, so that nobody finds
     /// in the index what the tree cannot prove yet.
     pub(super) fn moving(&self) -> Moving<'_> {
-        Moving(self.head.write().unwrap_or_else(std::sync::PoisonError::into_inner))
+        let head = self.head.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Moving(head, &self.time)
+    }
+
+    /// The time of the newest entry, Unix nanoseconds. Waits for nobody.
+    pub fn time(&self) -> u64 {
+        self.time.load(Ordering::Acquire)
     }
 
     /// Proves that an entry is in the tree of `size`.

@@ -99,6 +99,8 @@ impl Store {
     ) -> Result<Vec<Committed>, StoreError> {
         // Judged with an index that could not be read, the batch may say a thing twice.
         self.index.must_be_whole()?;
+        // Before anything is on the disk, and before readers wait for the two to agree.
+        self.index.make_room()?;
         let appended =
             self.journal.append(batch.records, batch.root, batch.checkpoint).map_err(|error| {
                 match error {

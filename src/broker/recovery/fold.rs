@@ -177,7 +177,8 @@ impl<'a> Fold<'a> {
             frontier: head.growth.frontier().to_bytes(),
             time: head.time,
         };
-        Ok(self.index.apply(pending.overlay.into_changes(), &watermark)?)
+        self.index.apply(pending.overlay.into_changes(), &watermark)?;
+        Ok(self.index.make_room()?)
     }
 
     /// The head that an index stands at, from its tiles and the last leaves.

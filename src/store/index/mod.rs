@@ -1,7 +1,7 @@
 //! The index: a projection of the ledger for fast questions.
 //!
 //! Disposable: it carries the number of entries applied, and is thrown away and rebuilt from the
-//! journal at any doubt. Never on the path of a receipt.
+//! journal at any doubt. No receipt rests on its being on the disk.
 //!
 //! ```text
 //! recent changes (in memory) → frozen (full, being written) → runs, newest first (files)
@@ -9,7 +9,7 @@
 //!
 //! A batch goes into the recent changes, in memory; when they are full, the [`keeper`] writes
 //! them to a file as a sorted [`run`] of blocks with filters among them, and merges runs so that
-//! few exist at any size. The [`manifest`] names the runs; it lies on the [`shelf`]. What was only in memory at a
+//! few exist at any size; the pages that show the [`ways`] through them stay in memory. The [`manifest`] names the runs; it lies on the [`shelf`]. What was only in memory at a
 //! crash is folded again from the journal; an orderly stop writes it first.
 //!
 //! Holds: I5, I10. Knows: limits.
@@ -167,23 +167,32 @@ impl Index {
         self.core.must_be_whole()
     }
 
-    /// Applies changes and the watermark at once, in memory. Waits if the disk cannot keep up.
+    /// Makes room in memory for more changes. Waits if the disk cannot keep up: whoever applies
+    /// while others wait for it asks for room before they do.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`]; the index must then be rebuilt.
+    pub fn make_room(&self) -> Result<(), IndexError> {
+        self.core.hand_over(self.core.recent_bytes_max)
+    }
+
+    /// Applies changes and the watermark at once, in memory.
     ///
     /// # Errors
     /// [`IndexError::Damaged`]; the index must then be rebuilt.
     pub fn apply(&self, changes: Changes, watermark: &Watermark) -> Result<(), IndexError> {
+        self.must_be_whole()?;
         if changes.keys().any(|key| key.len() > INDEX_KEY_BYTES_MAX) {
             return Err(IndexError::Damaged("a key is too long".into()));
         }
         let mut layers = self.core.layers_mut();
         layers.recent.take(changes, watermark.clone());
         layers.watermark = Some(watermark.clone());
-        drop(layers);
-        self.core.hand_over(self.core.recent_bytes_max)
+        Ok(())
     }
 
     /// Keys and values from `from` on, below `below`, in order. It goes page by page: each is of
-    /// one moment, and a long walk keeps nobody waiting.
+    /// one moment, and keeps who applies waiting while it is read, and no longer.
     pub fn range(
         &self,
         from: &[u8],

@@ -63,6 +63,7 @@ impl Model {
         }
         self.batches.push(changes.clone());
         self.index().apply(changes, &mark(self.batches.len() as u64)).unwrap();
+        self.index().make_room().unwrap();
     }
 
     /// Closes and opens again. What was lost is applied again, as recovery does from the journal.
@@ -72,6 +73,7 @@ impl Model {
         let size = index.watermark().map_or(0, |mark| mark.size);
         for (number, changes) in (1_u64..).zip(&self.batches).skip(size as usize) {
             index.apply(changes.clone(), &mark(number)).unwrap();
+            index.make_room().unwrap();
         }
         self.index = Some(index);
         size

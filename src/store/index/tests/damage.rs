@@ -147,7 +147,7 @@ fn nobody_waits_for_a_keeper_that_failed() {
     // The merge of the harmed run fails in the keeper's thread.
     let failed = loop {
         let changes = (0..130).map(|number| (key(number), Some(vec![size as u8; 900])));
-        match index.apply(changes.collect(), &mark(size)) {
+        match index.apply(changes.collect(), &mark(size)).and_then(|()| index.make_room()) {
             Ok(()) if size < 100 => size += 1,
             ended => break ended,
         }
