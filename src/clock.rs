@@ -6,11 +6,24 @@
 //! Holds: I14. Knows: nothing.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::{
+    Timestamp, Zoned,
+    civil::Date,
+    tz::{TimeZone, TimeZoneDatabase},
+};
+
+/// From the database that is compiled in: the same everywhere, whatever a machine has.
+static LONDON: LazyLock<TimeZone> = LazyLock::new(|| {
+    let bundled = TimeZoneDatabase::bundled().get("Europe/London");
+    bundled.expect("invariant: the time zone database is compiled in")
+});
 
 /// A moment, in nanoseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -24,9 +37,18 @@ impl Moment {
 
     /// The day in Europe/London, by which agreements begin and end.
     pub fn london_date(self) -> Date {
-        let zone = TimeZone::get("Europe/London")
-            .expect("invariant: the time zone database is compiled in");
-        self.timestamp().to_zoned(zone).date()
+        self.in_london().date()
+    }
+
+    /// The same on a clock in Europe/London.
+    pub fn in_london(self) -> Zoned {
+        self.timestamp().to_zoned(LONDON.clone())
+    }
+
+    /// The moment of a time on a clock; the nearest there is of one before 1970 or after 2554.
+    pub fn of(time: &Zoned) -> Self {
+        let nanoseconds = time.timestamp().as_nanosecond();
+        Self(nanoseconds.clamp(0, u64::MAX.into()) as u64)
     }
 
     /// RFC 3339 in UTC, such as `2026-11-22T01:02:03.000000004Z`.

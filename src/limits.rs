@@ -54,7 +54,8 @@ pub const DETAIL_BYTES_MAX: usize = ENVELOPE_BYTES_MAX;
 pub const BATCH_ENTRIES_MAX: usize = 1_024;
 /// Bytes committed with one `fdatasync`, trailer not counted.
 pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// What is kept in memory of batches that are durable, for the streams that ask next.
+/// What is kept in memory of batches that are durable: for the streams that ask next, and to know
+/// which request ids they took.
 pub const RECENT_BATCH_BYTES: usize = 2 * BATCH_BYTES_MAX;
 /// A checkpoint (signed note), in bytes.
 pub const CHECKPOINT_BYTES_MAX: usize = 16_384;
@@ -139,6 +140,11 @@ const _: () = assert!(STATEMENTS_OF_ITS_OWN < STATEMENTS_PER_AGENCY_MAX);
 const _: () = assert!(STATEMENTS_PER_AGENCY_MAX < CONCERNS_MAX && CONCERNS_MAX < STATEMENTS_MAX);
 const _: () = assert!(KIBIBYTES_PER_AGENCY_MAX * 1_024 > ENVELOPE_BYTES_MAX);
 
+// --- deadlines ---
+
+/// A calendar that is closed for longer than this, in days, opens on the next day all the same.
+pub const CLOSED_DAYS_MAX: usize = 120;
+
 // --- connections ---
 
 /// Open connections of one listener, handshakes included.
@@ -204,6 +210,8 @@ pub const PAGE_BYTES: usize = 2 * 1024 * 1024;
 pub const SUBMITS_AT_ONCE: usize = 128;
 /// Of them so many are judged one after the other, by one core, before any of them is answered.
 pub const SUBMITS_IN_HAND: usize = 8;
+/// Or so many bytes of them.
+pub const BYTES_IN_HAND: usize = 128 * 1024;
 
 const _: () = assert!(SUBMITS_IN_HAND < SUBMITS_AT_ONCE);
 

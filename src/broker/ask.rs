@@ -355,6 +355,10 @@ pub fn delivery(record: &DeliveryRecord) -> proto::Delivery {
         changed_by: record.changed.1,
         decision: record.decision,
         feedback: record.feedback,
+        acknowledgement_due: record.due.acknowledgement,
+        decision_due: record.due.decision,
+        feedback_due: record.due.feedback,
+        next_due: record.next_due().unwrap_or_default(),
         rewraps: record.rewraps.clone(),
         exercise: record.exercise,
     }

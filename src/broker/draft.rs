@@ -19,7 +19,13 @@ use super::{
 use crate::{
     clock::Moment,
     directory::{self, Directory},
-    domain::{ids::InboxId, refusal::Refusal},
+    domain::{
+        calendar::Calendar,
+        deadline,
+        ids::InboxId,
+        refusal::Refusal,
+        vocabulary::{NOTED, Urgency},
+    },
     ledger::{
         leaf::{Leaf, commit},
         merkle::Hash,
@@ -185,6 +191,7 @@ impl<'a> Draft<'a> {
         let fits = permitted.still(&self.directory, Moment(self.time)).and_then(|permitted| {
             let (envelope, mut facts) = permitted.into_parts();
             projection::address(&self.overlay, &mut facts);
+            self.set_deadlines(&mut facts);
             let effect = projection::judge(&self.overlay, self.next(), self.time, &facts)?;
             Ok((envelope, facts, effect))
         });
@@ -207,10 +214,6 @@ impl<'a> Draft<'a> {
 
     /// What became of the request id, if an earlier statement took it.
     fn repeated(&self, envelope: &[u8], key: &[u8; 32], new_as_of: u64) -> Option<Verdict> {
-        #[cfg(test)]
-        if crate::planted::is(crate::planted::Bug::RequestLookUpSkipped) {
-            return None;
-        }
         if let Some(at) = self.requests.get(key).copied() {
             let accepted = self.records.get(at).map_or(&[][..], |record| &record.detail);
             return Some(match sameness::same(accepted, envelope) {
@@ -238,6 +241,31 @@ impl<'a> Draft<'a> {
             .filter_map(|inbox| inbox.parse().ok())
             .map(|inbox| newest(records::inbox_number_key(&inbox)) + 1)
             .collect();
+    }
+
+    /// By when recipients must act, by the calendars of now.
+    fn set_deadlines(&self, facts: &mut Facts) {
+        let now = Moment(self.time);
+        let calendar = |inbox: &str| {
+            let known = inbox.parse().ok().and_then(|inbox| self.directory.inbox(&inbox));
+            Calendar::named_or_strictest(known.map_or("", |inbox| inbox.calendar.as_str()))
+        };
+        let seconds = |due: Moment| due.0 / 1_000_000_000;
+        match facts.r#type() {
+            EntryType::Concern => {
+                let (urgency, _) = Urgency::effective(Some(&facts.urgency));
+                for inbox in &facts.inboxes {
+                    let calendar = calendar(inbox);
+                    let due = |clock| seconds(calendar.due(clock, now));
+                    facts.acknowledgement_due.push(due(deadline::acknowledgement(urgency)));
+                    facts.decision_due.extend(deadline::decision(urgency).map(due));
+                }
+            }
+            EntryType::Decision if facts.outcome != NOTED => {
+                facts.feedback_due = seconds(calendar(&facts.inbox).due(deadline::FEEDBACK, now));
+            }
+            _ => {}
+        }
     }
 
     fn change(&mut self, by: &str, signed: SignedChange) -> Verdict {

@@ -8,12 +8,13 @@
 
 use sha2::{Digest, Sha256};
 
-use super::records::{self, DeliveryRecord, EntryMeta, pack, unpack};
+use super::records::{self, DeliveryRecord, Due, EntryMeta, pack, unpack};
 use crate::{
     domain::{
         ids::InboxId,
         lifecycle::{Actor, Applied, Delivery, Event, State},
         refusal::Refusal,
+        vocabulary::NOTED,
     },
     limits,
     proto::{EntryType, Facts},
@@ -216,7 +217,8 @@ impl<V: View> Step<'_, V> {
             self.must_be_party_to(answered)?;
         }
         let mut effect = Effect::default();
-        for inbox in &self.facts.inboxes {
+        for (number, inbox) in self.facts.inboxes.iter().enumerate() {
+            let due = |all: &[u64]| all.get(number).copied().unwrap_or_default();
             let inbox: InboxId = inbox.parse().map_err(|_| Refusal::UnknownStatement)?;
             let after = DeliveryRecord {
                 delivery: Delivery::new(inbox),
@@ -231,6 +233,11 @@ impl<V: View> Step<'_, V> {
                 feedback: None,
                 rewraps: Vec::new(),
                 withdrawn_by: None,
+                due: Due {
+                    acknowledgement: due(&self.facts.acknowledgement_due),
+                    decision: due(&self.facts.decision_due),
+                    feedback: 0,
+                },
             };
             effect.moves.push(Move { before: None, after });
         }
@@ -374,6 +381,7 @@ impl<V: View> Step<'_, V> {
             for moved in &mut effect.moves {
                 self.must_suit(&moved.after)?;
                 moved.after.decision = Some(self.entry);
+                moved.after.due.feedback = self.facts.feedback_due;
             }
         }
         Ok(effect)
@@ -381,7 +389,7 @@ impl<V: View> Step<'_, V> {
 
     /// `noted_for_information` is an outcome of `information` alone.
     fn must_suit(&self, record: &DeliveryRecord) -> Result<(), Refusal> {
-        let noted = self.facts.outcome == "noted_for_information";
+        let noted = self.facts.outcome == NOTED;
         match noted && record.urgency != "information" {
             true => Err(Refusal::OutcomeNotAllowed),
             false => Ok(()),

@@ -88,6 +88,10 @@ impl Recent {
     /// Whether no batch after the first `as_of` entries took a request key; false if some of
     /// them are not kept any more.
     pub(super) fn is_new(&self, key: &[u8; 32], as_of: u64) -> bool {
+        #[cfg(test)]
+        if crate::planted::is(crate::planted::Bug::RequestLookUpSkipped) {
+            return true;
+        }
         let kept = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let since = kept.batches.iter().rev().take_while(|batch| batch.extension.size() > as_of);
         let all = kept.batches.front().is_some_and(|first| first.extension.old_size() <= as_of);
@@ -186,3 +190,63 @@ pub(super) fn broken(error: impl ToString) -> Error {
 
 /// A batch shared by those who wait for it.
 pub type Batch = Arc<DurableBatch>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        crypto::sign::SigningKey,
+        ledger::{
+            checkpoint::Checkpoint,
+            extension::extends,
+            growth::Growth,
+            merkle::{Hash, leaf_hash},
+        },
+    };
+
+    /// A batch of two entries after those of `growth`, the second of which took a request key.
+    fn batch(growth: &mut Growth, key: [u8; 32], detail: usize) -> Batch {
+        let (old, old_root) = (growth.frontier().clone(), growth.root());
+        let leaves: Vec<Hash> =
+            (0..2_u64).map(|n| leaf_hash(&(growth.size() + n).to_be_bytes())).collect();
+        leaves.iter().for_each(|leaf| growth.push(*leaf, &mut Vec::new()));
+        let extension = extends(&old, &old_root, &leaves, &growth.root()).unwrap();
+        let head = Checkpoint::new("cairn.example/test", growth.size(), growth.root()).unwrap();
+        let note = head.sign(&SigningKey::from_seed(&[7; 32]));
+        let record = Record {
+            leaf: [0; 89],
+            facts_opening: [0; 32],
+            facts: Vec::new(),
+            detail_opening: [0; 32],
+            detail: vec![0; detail],
+        };
+        Arc::new(DurableBatch {
+            records: vec![record.clone(), record],
+            requests: HashMap::from([(key, 1)]),
+            extension,
+            checkpoint: SignedCheckpoint::read(&note).unwrap(),
+        })
+    }
+
+    /// I8: only what is kept from then on says that a request id is new; a doubt says it is not.
+    #[test]
+    fn a_request_is_new_only_where_every_batch_since_is_kept() {
+        let (recent, mut growth) = (Recent::default(), Growth::new());
+        assert!(!recent.is_new(&[1; 32], 0), "just started: nothing is known");
+        for key in [1, 2, 3] {
+            recent.keep(&batch(&mut growth, [key; 32], 100));
+        }
+        for as_of in 0..6 {
+            assert!(recent.is_new(&[9; 32], as_of), "{as_of}");
+            assert!(!recent.is_new(&[3; 32], as_of), "{as_of}");
+            assert_eq!(recent.is_new(&[2; 32], as_of), as_of >= 4, "looked for after it: {as_of}");
+        }
+        assert!(recent.is_new(&[3; 32], 6), "whoever looked then would have found it");
+        // As much as may be kept: those before it go.
+        recent.keep(&batch(&mut growth, [4; 32], limits::RECENT_BATCH_BYTES / 2 - 300));
+        assert!(!recent.is_new(&[9; 32], 5), "a batch since is gone");
+        assert!(recent.is_new(&[9; 32], 6));
+        recent.keep(&batch(&mut growth, [5; 32], limits::RECENT_BATCH_BYTES));
+        assert!(!recent.is_new(&[9; 32], 10), "too large to be kept: nothing is known");
+    }
+}

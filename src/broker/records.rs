@@ -24,7 +24,11 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    domain::{ids::InboxId, lifecycle},
+    domain::{
+        ids::InboxId,
+        lifecycle::{self, State},
+        vocabulary::Urgency,
+    },
     proto,
     store::{Key, Location, View},
 };
@@ -116,6 +120,19 @@ pub struct DeliveryRecord {
     pub rewraps: Vec<u64>,
     /// The entry that took the concern back.
     pub withdrawn_by: Option<u64>,
+    /// By when, Unix seconds.
+    pub due: Due,
+}
+
+/// By when what must be done, Unix seconds; 0 for what nobody owes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Due {
+    /// A named person acknowledges it; of urgency `information`, opens it.
+    pub acknowledgement: u64,
+    /// It is decided.
+    pub decision: u64,
+    /// The sender has been told; 0 before the decision.
+    pub feedback: u64,
 }
 
 /// A [`DeliveryRecord`] without what its key says, and without a holder who is the inbox
@@ -141,9 +158,23 @@ struct Lean<'a> {
     feedback: Option<u64>,
     rewraps: std::borrow::Cow<'a, [u64]>,
     withdrawn_by: Option<u64>,
+    due: Due,
 }
 
 impl DeliveryRecord {
+    /// The deadline that runs now, Unix seconds; `None` if none does.
+    pub fn next_due(&self) -> Option<u64> {
+        let read = self.delivery.opened && self.urgency == Urgency::Information.as_str();
+        let due = match self.delivery.state {
+            State::Queued | State::Stored if read => 0,
+            State::Queued | State::Stored => self.due.acknowledgement,
+            State::Acknowledged => self.due.decision,
+            State::Decided => self.due.feedback,
+            State::FeedbackSent | State::Closed | State::Withdrawn => 0,
+        };
+        (due > 0).then_some(due)
+    }
+
     /// The value under [`delivery_key`].
     pub fn pack(&self) -> Vec<u8> {
         let delivery = &self.delivery;
@@ -169,6 +200,7 @@ impl DeliveryRecord {
             feedback: self.feedback,
             rewraps: self.rewraps.as_slice().into(),
             withdrawn_by: self.withdrawn_by,
+            due: self.due,
         })
     }
 
@@ -201,6 +233,7 @@ impl DeliveryRecord {
             feedback: lean.feedback,
             rewraps: lean.rewraps.into_owned(),
             withdrawn_by: lean.withdrawn_by,
+            due: lean.due,
         })
     }
 }

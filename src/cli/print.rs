@@ -64,6 +64,16 @@ pub(crate) fn age(since: u64, now: Moment) -> String {
     }
 }
 
+/// How long until a deadline (Unix seconds), or how long past it; nothing for 0.
+pub(crate) fn left(due: u64, now: Moment) -> String {
+    let due = Moment(due.saturating_mul(1_000_000_000));
+    match due {
+        Moment(0) => String::new(),
+        due if due > now => format!("in {}", age(now.0, due)),
+        due => format!("LATE by {}", age(due.0, now)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,5 +89,8 @@ mod tests {
         assert_eq!(age_of(3_600 + 120), "1 h 2 min");
         assert_eq!(age_of(2 * 86_400 + 3_600), "2 d 1 h");
         assert_eq!(age(5 * SECOND, Moment(0)), "0 s");
+        assert_eq!(left(100, Moment(40 * SECOND)), "in 1 min");
+        assert_eq!(left(100, Moment(100 * SECOND)), "LATE by 0 s");
+        assert_eq!(left(0, Moment(100 * SECOND)), "");
     }
 }

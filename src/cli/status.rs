@@ -18,6 +18,7 @@ use super::{
     speaker::{Speaker, answered},
 };
 use crate::{
+    clock::Moment,
     domain::ids::{EntryNumber, InboxId},
     proto::{
         self, Delivery, Facts, GetConcernRequest, GetConcernResponse, ListWaitingRequest,
@@ -184,25 +185,35 @@ fn say_waiting(waiting: &[Delivery]) -> anyhow::Result<()> {
     let Some(oldest) = waiting.iter().min_by_key(|delivery| delivery.accepted_at) else {
         return Ok(print::line("Nothing waits.")?);
     };
+    let late = waiting.iter().filter(|delivery| is_late(delivery, now)).count();
     print::line(format_args!(
-        "{} waiting; the longest for {}, at {}",
+        "{} waiting, {late} late; the longest for {}, at {}",
         waiting.len(),
         print::age(oldest.accepted_at, now),
         oldest.inbox
     ))?;
-    let rows = waiting.iter().map(|delivery| {
+    // What is due first comes first; what nobody owes by a time, last.
+    let mut waiting: Vec<&Delivery> = waiting.iter().collect();
+    waiting.sort_by_key(|delivery| (delivery.next_due.wrapping_sub(1), delivery.concern));
+    let rows = waiting.into_iter().map(|delivery| {
         vec![
             delivery.concern.to_string(),
             delivery.urgency.clone(),
             delivery.sender.clone(),
             shown::inbox(delivery),
             shown::state(delivery),
+            print::left(delivery.next_due, now),
             print::age(delivery.accepted_at, now),
             delivery.responsible.clone(),
         ]
     });
-    let head = ["entry", "urgency", "from", "for", "state", "age", "next to act"];
+    let head = ["entry", "urgency", "from", "for", "state", "due", "age", "next to act"];
     Ok(print::table(&head, rows)?)
+}
+
+/// Whether the deadline that runs is past.
+fn is_late(delivery: &Delivery, now: Moment) -> bool {
+    delivery.next_due > 0 && Moment(delivery.next_due.saturating_mul(1_000_000_000)) <= now
 }
 
 fn text(found: &GetConcernResponse, facts: &Facts) -> anyhow::Result<()> {
@@ -221,16 +232,18 @@ fn text(found: &GetConcernResponse, facts: &Facts) -> anyhow::Result<()> {
     if !facts.flags.is_empty() {
         print::line(format_args!("  flags      {}", facts.flags.join(", ")))?;
     }
+    let now = client::now();
     let deliveries = found.deliveries.iter().map(|delivery| {
         vec![
             shown::inbox(delivery),
             shown::state(delivery),
             delivery.outcome.clone(),
             print::moment(delivery.changed_at),
+            print::left(delivery.next_due, now),
             delivery.responsible.clone(),
         ]
     });
-    print::table(&["for", "state", "outcome", "since", "next to act"], deliveries)?;
+    print::table(&["for", "state", "outcome", "since", "due", "next to act"], deliveries)?;
     let thread = found.thread.iter().map(|entry| {
         let by = [&entry.sender, &entry.inbox].map(String::as_str);
         let by = if entry.inbox.is_empty() { by[0] } else { by[1] };

@@ -175,6 +175,12 @@ impl InboxId {
         Self(format!("{agency}/{role}"))
     }
 
+    /// The inbox of the same role of another agency.
+    #[must_use]
+    pub fn at(&self, agency: &AgencyId) -> Self {
+        Self(format!("{agency}/{}", self.role()))
+    }
+
     /// The agency whose inbox it is.
     #[must_use]
     pub fn agency(&self) -> &str {

@@ -16,12 +16,16 @@
 //! | opened | a person read it | [`lifecycle::Event::Opened`] |
 //! | acknowledged | a *named person* in a duty role took ownership | [`lifecycle::State::Acknowledged`] |
 //! | decision, feedback | what the recipient decided; the statement that tells the sender | [`lifecycle::Event`] |
+//! | deadline | by when a person must have acted, and who is told when not | [`deadline::Deadline`] |
+//! | calendar, clock | when somebody works; how a time allowed is counted | [`calendar::Calendar`], [`calendar::Clock`] |
 //! | refusal | Cairn said no: a stable code, and what to do | [`Refusal`] |
 //!
 //! Pure: no async, no clock, no chance, nothing read or written.
 //! Holds: I6, I12, I13.
 //! Knows: limits.
 
+pub mod calendar;
+pub mod deadline;
 pub mod document;
 pub mod identifiers;
 pub mod ids;

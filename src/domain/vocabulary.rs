@@ -160,6 +160,9 @@ pub const URGENCIES: CodeList = CodeList {
     ],
 };
 
+/// The outcome of what is for information alone: nothing follows, and nobody waits for feedback.
+pub const NOTED: &str = "noted_for_information";
+
 /// Outcomes a recipient can decide, those of an inter-agency referral discussion (IRD) included.
 pub const OUTCOMES: CodeList = CodeList {
     name: "outcome",

@@ -6,6 +6,7 @@
 mod attack;
 mod bench;
 mod connections;
+mod deadlines;
 mod demo;
 mod disk;
 mod flow;

@@ -54,6 +54,11 @@ fn type_word(kind: EntryType) -> String {
     kind.as_str_name().trim_start_matches("ENTRY_TYPE_").to_ascii_lowercase()
 }
 
+/// A deadline, or null.
+fn due_json(seconds: u64) -> Value {
+    (seconds > 0).then(|| Moment(seconds.saturating_mul(1_000_000_000)).rfc3339()).into()
+}
+
 /// A delivery, every field.
 pub(super) fn delivery_json(delivery: &Delivery) -> Value {
     json!({
@@ -75,6 +80,10 @@ pub(super) fn delivery_json(delivery: &Delivery) -> Value {
         "decision": delivery.decision,
         "feedback": delivery.feedback,
         "exercise": delivery.exercise,
+        "acknowledgement_due": due_json(delivery.acknowledgement_due),
+        "decision_due": due_json(delivery.decision_due),
+        "feedback_due": due_json(delivery.feedback_due),
+        "next_due": due_json(delivery.next_due),
     })
 }
 

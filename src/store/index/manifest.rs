@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::{IndexError, Watermark, run::RunMeta, shelf::Shelf};
 
 const MANIFEST: &[u8] = b"m";
-/// Goes up whenever page, run or manifest are laid out otherwise, or the fold means other keys.
-const VERSION: u8 = 2;
+/// Goes up whenever page, run or manifest are laid out otherwise, or the fold means other keys or
+/// values.
+const VERSION: u8 = 3;
 
 /// Which runs there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

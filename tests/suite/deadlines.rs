@@ -1,0 +1,99 @@
+//! Deadlines: set when a concern is accepted, by each recipient's own calendar, and there to stay.
+
+use cairn::{
+    clock::Moment,
+    domain::{calendar::Calendar, deadline, ids::InboxId, vocabulary::Urgency},
+    proto::{self, Facts, GetConcernRequest, directory_change::Change, get_concern_request::By},
+    wire::client::Client,
+};
+use serde_json::json;
+
+use crate::support::{World, inbox_change, statements::*};
+
+/// What the sender sees of a concern: its entry's facts, when it was accepted, its deliveries.
+async fn seen(client: &Client, entry: u64) -> (Facts, Moment, Vec<proto::Delivery>) {
+    let request = GetConcernRequest { by: Some(By::Entry(entry)) };
+    let found = client.exchange().get_concern(request).await.unwrap().into_inner();
+    let facts = cairn::proto::decode(&found.facts).unwrap();
+    (facts, Moment(found.accepted_at), found.deliveries)
+}
+
+/// Gives an inbox another calendar.
+async fn works_by(world: &World, inbox: &str, calendar: &str) {
+    let inbox: InboxId = inbox.parse().unwrap();
+    let Change::Inbox(change) = inbox_change(&inbox, "") else { panic!("of an inbox") };
+    let change = proto::Inbox { calendar: calendar.into(), ..change };
+    world.apply_signed(Change::Inbox(change), inbox.agency()).await.unwrap();
+}
+
+fn seconds(moment: Moment) -> u64 {
+    moment.0 / 1_000_000_000
+}
+
+/// I14: each inbox has the deadlines of its own calendar as it was at acceptance, and no later
+/// change of calendar moves them.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_recipient_has_the_deadlines_of_its_own_calendar_and_keeps_them() {
+    let world = World::with_agencies().await;
+    let police = world.agency("police");
+    works_by(&world, "school/duty", "scotland-school-days").await;
+    works_by(&world, "social-work/duty", "a name that nobody knows").await;
+    let both = ["school/duty", "social-work/duty"];
+    let document = with(concern("police", &both, "D-1"), json!({"urgency": "prompt"}));
+    let entry = sent(police, &document).await;
+    let (facts, accepted, before) = seen(police, entry).await;
+    let calendars = [Calendar::named("scotland-school-days").unwrap(), Calendar::Always];
+    let due = |clock| calendars.each_ref().map(|by| seconds(by.due(clock, accepted)));
+    assert_eq!(facts.acknowledgement_due, due(deadline::acknowledgement(Urgency::Prompt)));
+    assert_eq!(facts.decision_due, due(deadline::decision(Urgency::Prompt).unwrap()));
+    for (delivery, number) in before.iter().zip(0..) {
+        assert_eq!(delivery.addressed, both[number]);
+        assert_eq!(delivery.acknowledgement_due, facts.acknowledgement_due[number]);
+        assert_eq!(delivery.next_due, delivery.acknowledgement_due);
+    }
+    works_by(&world, "school/duty", "24x7").await;
+    assert_eq!(seen(police, entry).await.2, before, "what was set stands");
+    world.check().await;
+}
+
+/// The deadline that runs is the one of what is to be done next; being stored stops none.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_deadline_runs_at_a_time_until_the_sender_was_told() {
+    let world = World::with_agencies().await;
+    let (police, school) = (world.agency("police"), world.agency("school"));
+    let document = concern("police", &["school/duty"], "D-2");
+    let entry = sent(police, &with(document, json!({"urgency": "immediate"}))).await;
+    let now = async || {
+        let (_, accepted, deliveries) = seen(police, entry).await;
+        (seconds(accepted), deliveries[0].clone())
+    };
+    let (accepted, queued) = now().await;
+    assert_eq!(queued.next_due, accepted + 15 * 60);
+    say(school, entry, "school/duty", stored()).await.unwrap();
+    assert_eq!(now().await.1.next_due, queued.next_due);
+    say(school, entry, "school/duty", acknowledged()).await.unwrap();
+    assert_eq!(now().await.1.next_due, accepted + 60 * 60);
+    say(school, entry, "school/duty", decided("assessment")).await.unwrap();
+    let (_, decided) = now().await;
+    assert_eq!(decided.next_due, decided.feedback_due);
+    assert!(decided.feedback_due > accepted);
+    feedback(school, entry, "school/duty", "police/duty").await.unwrap();
+    assert_eq!(now().await.1.next_due, 0, "it is the sender's now");
+    world.check().await;
+}
+
+/// What is for information is due to be read, and then nothing more is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_for_information_is_due_to_be_read_and_no_more() {
+    let world = World::with_agencies().await;
+    let (police, school) = (world.agency("police"), world.agency("school"));
+    let document = concern("police", &["school/duty"], "D-3");
+    let entry = sent(police, &with(document, json!({"urgency": "information"}))).await;
+    say(school, entry, "school/duty", stored()).await.unwrap();
+    let (facts, _, deliveries) = seen(police, entry).await;
+    assert!(facts.decision_due.is_empty() && deliveries[0].decision_due == 0);
+    assert!(deliveries[0].next_due > 0);
+    say(school, entry, "school/duty", opened()).await.unwrap();
+    assert_eq!(seen(police, entry).await.2[0].next_due, 0);
+    world.check().await;
+}
