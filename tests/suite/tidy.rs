@@ -17,6 +17,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hpke", &["crypto/"]),
     ("rustix", &["store/disk.rs", "listener/descriptors.rs"]),
     ("sled", &["store/index/shelf.rs"]),
+    ("quick_cache", &["store/index/ways.rs"]),
+    ("smallvec", &["store/index/"]),
+    ("futures_util", &["wire/"]),
     ("hyper", &["console/", "listener"]),
     ("clap", &["cli/", "main.rs"]),
 ];

@@ -99,13 +99,13 @@ pub(super) const MEMORY: Bar = Bar {
 
 pub(super) const SOAK_MEMORY: Bar = Bar {
     name: "soak_memory",
-    what: "resident memory in the last quarter of a soak, of the second",
+    what: "resident memory in the last quarter of a soak, of the third",
     target: AtMost(1.1),
     unit: "×",
 };
 pub(super) const SOAK_DESCRIPTORS: Bar = Bar {
     name: "soak_descriptors",
-    what: "open descriptors in the last quarter of a soak, of the second",
+    what: "open descriptors in the last quarter of a soak, of the third",
     target: AtMost(1.1),
     unit: "×",
 };

@@ -126,7 +126,7 @@ impl Cast {
             self.say(agency, &about, act).await?;
         }
         let entry = self.submit(agency, self.feedback(concern, inbox, agency)).await?;
-        let reply_to = InboxId::new(&self.sender.peer.agency, &inbox.role().parse()?);
+        let reply_to = inbox.at(&self.sender.peer.agency);
         let about = About { entry, inbox: reply_to };
         self.say(&self.sender, &about, Act::Stored(Stored {})).await.map(drop)
     }
@@ -178,7 +178,7 @@ const BUSY_WAIT: Duration = Duration::from_millis(5);
 
 /// A feedback to the sender's inbox, sealed once.
 fn feedback((inbox, agency): &(InboxId, Agency)) -> anyhow::Result<(Statement, SealedBody)> {
-    let to = [InboxId::new(&SENDER.parse()?, &inbox.role().parse()?)];
+    let to = [inbox.at(&SENDER.parse()?)];
     let about = About { entry: 0, inbox: inbox.clone() };
     let person = Person {
         staff_id: "exercise".into(),

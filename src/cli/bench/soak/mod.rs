@@ -91,7 +91,7 @@ impl Soak {
         progress.say("soak: what the machine can take");
         let tried = Arc::new(maker.make(pace.statements(5_000.0)));
         let most = drive::unary(&clients, &tried, TRIED_AT_ONCE).await?.rate();
-        let storing = Storing::begin(ground, tried.len()).await?;
+        let mut storing = Storing::begin(ground, tried.len()).await?;
         // Each concern brings one more statement of each recipient.
         let share = self.load.clamp(0.01, 1.0) * most;
         let rate = (share / (1 + ground.recipients.len()) as f64).max(1.0);
@@ -102,9 +102,12 @@ impl Soak {
         let begun = Instant::now();
         let at = move |number: usize| begun + interval.mul_f64(number as f64);
         let first = tried.len() as u64;
-        let make = { move |number: usize| maker.one(first + number as u64).envelope() };
+        let make = move |number: usize| maker.one(first + number as u64).envelope();
         let sending = send_at(&clients, count, make, at);
-        let looks = watch((server, metrics), begun, time, progress).await?;
+        let looks = tokio::select! {
+            looks = watch((server, metrics), begun, time, progress) => looks?,
+            ended = storing.ended() => return ended,
+        };
         let answered = sending.await??;
         let stored = storing.all(count).await?;
         let grown = metric(metrics, "cairn_ledger_appended_total")? - before;
@@ -134,8 +137,8 @@ impl Soak {
                 Rounds(part.to_vec()).median()
             };
             let note = format!("over {:.1} minutes", looks.last().map_or(0.0, |l| l.minutes));
-            report.bar(bar, Spread::once(quarter(3) / quarter(1)), note);
-            report.figure(of, format!("{what}, second quarter"), quarter(1), unit);
+            report.bar(bar, Spread::once(quarter(3) / quarter(2)), note);
+            report.figure(of, format!("{what}, third quarter"), quarter(2), unit);
             report.figure(of, format!("{what}, last quarter"), quarter(3), unit);
             let greatest = all.iter().copied().fold(0.0, f64::max);
             report.figure(of, format!("{what}, most"), greatest, unit);
@@ -216,6 +219,14 @@ impl Storing {
     async fn all(mut self, concerns: usize) -> anyhow::Result<u64> {
         let wanted = (concerns * self.recipients) as u64;
         Ok(self.reach(self.before + wanted).await? - self.before)
+    }
+
+    /// What went wrong, once a recipient can store no more.
+    async fn ended(&mut self) -> anyhow::Result<()> {
+        if let Some(ended) = self.tasks.join_next().await {
+            ended??;
+        }
+        bail!("a recipient's stream ended")
     }
 
     async fn reach(&mut self, wanted: u64) -> anyhow::Result<u64> {
