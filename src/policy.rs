@@ -58,10 +58,11 @@ pub fn may_call(directory: &Directory, peer: &Peer, call: &str) -> Result<(), Re
     if permitted { Ok(()) } else { Err(Refusal::NotPermitted) }
 }
 
-/// A statement that may be appended, if it still fits when its turn comes.
+/// A statement that may be appended, if it still fits when its turn comes: while the directory is
+/// the one it was judged by. Of what it said only the facts are left, beside its very bytes.
 #[derive(Debug, Clone)]
 pub struct Permitted {
-    authenticated: Authenticated,
+    envelope: Vec<u8>,
     facts: Facts,
     judged_as_of: u64,
 }
@@ -69,30 +70,22 @@ pub struct Permitted {
 impl Permitted {
     /// The envelope's bytes, exactly as sent.
     pub fn envelope(&self) -> &[u8] {
-        self.authenticated.envelope()
+        &self.envelope
     }
 
-    /// Its facts, but for numbers and request key, which the committer gives.
+    /// Its facts, but for numbers, deadlines and request key, which the committer gives.
     pub fn facts(&self) -> &Facts {
         &self.facts
     }
 
-    /// The same by the directory of now, judged anew if it is another than before. The time is
-    /// looked at again only then: a key or agreement that ended while the statement waited for
-    /// its turn, which is a matter of milliseconds, still counts.
-    ///
-    /// # Errors
-    /// The refusal, which says what to do.
-    pub fn still(self, directory: &Directory, now: Moment) -> Result<Self, Refusal> {
-        match self.judged_as_of == directory.as_of() {
-            true => Ok(self),
-            false => permit(directory, self.authenticated, now),
-        }
+    /// The directory it was judged by ([`Directory::as_of`]).
+    pub fn judged_as_of(&self) -> u64 {
+        self.judged_as_of
     }
 
     /// Envelope and facts.
     pub fn into_parts(self) -> (Vec<u8>, Facts) {
-        (self.authenticated.into_envelope(), self.facts)
+        (self.envelope, self.facts)
     }
 }
 
@@ -114,7 +107,8 @@ pub fn permit(
     }
     may_say(&known.record, statement)?;
     let facts = facts(directory, &authenticated, statement, now)?;
-    Ok(Permitted { facts, judged_as_of: directory.as_of(), authenticated })
+    let envelope = authenticated.into_envelope();
+    Ok(Permitted { envelope, facts, judged_as_of: directory.as_of() })
 }
 
 /// A key may be confined to kinds of statement and to inboxes.

@@ -60,7 +60,7 @@ impl Broker {
         facts.set_type(EntryType::Query);
         let work = Work::Note { facts: Box::new(facts), detail: question };
         let place = self.admit(peer, work.bytes())?;
-        self.commit(work, Some(place)).await.map(entry_of)
+        self.commit(work, Some(place)).await.and_then(entry_of)
     }
 
     /// Applies a change of the directory.
@@ -82,7 +82,7 @@ impl Broker {
         let by = peer.agency.to_string();
         let work = Work::Change { by, change };
         let place = self.admit(peer, work.bytes())?;
-        self.commit(work, Some(place)).await.map(entry_of)
+        self.commit(work, Some(place)).await.and_then(entry_of)
     }
 
     /// The directory's changes after an entry, each proved to be in the ledger, at most
@@ -306,10 +306,11 @@ impl Broker {
     }
 }
 
-fn entry_of(done: Done) -> u64 {
+fn entry_of(done: Done) -> Result<u64, Error> {
     match done {
-        Done::Committed { committed, .. } => committed.entry(),
-        Done::Known(entry) => entry,
+        Done::Committed { committed, .. } => Ok(committed.entry()),
+        Done::Known(entry) => Ok(entry),
+        Done::Moved(_) => Err(broken("a record of the exchange's own was to be judged again")),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     clock::Moment,
     directory::{self, Directory},
     domain::{
-        calendar::Calendar,
+        calendar::{Calendar, Clock},
         deadline,
         ids::InboxId,
         refusal::Refusal,
@@ -110,8 +110,13 @@ pub(super) enum Work {
 
 /// What somebody who waits will be told once the batch is durable.
 pub(super) enum Verdict {
-    Entry { at: usize, repeat: bool },
+    Entry {
+        at: usize,
+        repeat: bool,
+    },
     Known(u64),
+    /// The directory has moved since the policy looked: to be judged again.
+    Moved(Vec<u8>),
     Refused(Refusal),
     Failed(Error),
 }
@@ -129,6 +134,8 @@ pub(super) struct Draft<'a> {
     pub(super) records: Vec<Record>,
     /// Request keys of this batch: which record took them.
     pub(super) requests: HashMap<[u8; 32], usize>,
+    /// What was due when, by calendar and clock.
+    due: Vec<(String, Clock, u64)>,
     /// What is left of the disk is kept for steps of deliveries under way.
     pub(super) low: bool,
     /// Inboxes for which something new waits.
@@ -162,6 +169,7 @@ impl<'a> Draft<'a> {
             directory: shared.directory.load_full(),
             records: Vec::new(),
             requests: HashMap::new(),
+            due: Vec::new(),
             low: false,
             bells: Vec::new(),
             waiters: Vec::new(),
@@ -188,15 +196,15 @@ impl<'a> Draft<'a> {
         if self.low && permitted.facts().r#type() == EntryType::Concern {
             return Verdict::Failed(Error::Busy(limits::DISK_FULL_DELAY));
         }
-        let fits = permitted.still(&self.directory, Moment(self.time)).and_then(|permitted| {
-            let (envelope, mut facts) = permitted.into_parts();
-            projection::address(&self.overlay, &mut facts);
-            self.set_deadlines(&mut facts);
-            let effect = projection::judge(&self.overlay, self.next(), self.time, &facts)?;
-            Ok((envelope, facts, effect))
-        });
-        let (envelope, mut facts, effect) = match fits {
-            Ok(fits) => fits,
+        let judged_as_of = permitted.judged_as_of();
+        let (envelope, mut facts) = permitted.into_parts();
+        if judged_as_of != self.directory.as_of() {
+            return Verdict::Moved(envelope);
+        }
+        projection::address(&self.overlay, &mut facts);
+        self.set_deadlines(&mut facts);
+        let effect = match projection::judge(&self.overlay, self.next(), self.time, &facts) {
+            Ok(effect) => effect,
             Err(refusal) => return self.refuse(sender, refusal, &key),
         };
         facts.request_key = key.to_vec();
@@ -244,28 +252,36 @@ impl<'a> Draft<'a> {
     }
 
     /// By when recipients must act, by the calendars of now.
-    fn set_deadlines(&self, facts: &mut Facts) {
-        let now = Moment(self.time);
-        let calendar = |inbox: &str| {
-            let known = inbox.parse().ok().and_then(|inbox| self.directory.inbox(&inbox));
-            Calendar::named_or_strictest(known.map_or("", |inbox| inbox.calendar.as_str()))
-        };
-        let seconds = |due: Moment| due.0 / 1_000_000_000;
+    fn set_deadlines(&mut self, facts: &mut Facts) {
         match facts.r#type() {
             EntryType::Concern => {
                 let (urgency, _) = Urgency::effective(Some(&facts.urgency));
+                let decision = deadline::decision(urgency);
                 for inbox in &facts.inboxes {
-                    let calendar = calendar(inbox);
-                    let due = |clock| seconds(calendar.due(clock, now));
-                    facts.acknowledgement_due.push(due(deadline::acknowledgement(urgency)));
-                    facts.decision_due.extend(deadline::decision(urgency).map(due));
+                    let due = self.due(inbox, deadline::acknowledgement(urgency));
+                    facts.acknowledgement_due.push(due);
+                    facts.decision_due.extend(decision.map(|clock| self.due(inbox, clock)));
                 }
             }
             EntryType::Decision if facts.outcome != NOTED => {
-                facts.feedback_due = seconds(calendar(&facts.inbox).due(deadline::FEEDBACK, now));
+                facts.feedback_due = self.due(&facts.inbox, deadline::FEEDBACK);
             }
             _ => {}
         }
+    }
+
+    /// By when, Unix seconds, at an inbox: worked out once for all of a batch, which has one time.
+    fn due(&mut self, inbox: &str, clock: Clock) -> u64 {
+        let known = inbox.parse().ok().and_then(|inbox| self.directory.inbox(&inbox));
+        let calendar = known.map_or("", |inbox| inbox.calendar.as_str());
+        let found = self.due.iter().find(|due| due.1 == clock && due.0 == calendar);
+        if let Some((.., due)) = found {
+            return *due;
+        }
+        let by = Calendar::named_or_strictest(calendar);
+        let due = by.due(clock, Moment(self.time)).0 / 1_000_000_000;
+        self.due.push((calendar.to_owned(), clock, due));
+        due
     }
 
     fn change(&mut self, by: &str, signed: SignedChange) -> Verdict {

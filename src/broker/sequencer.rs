@@ -59,6 +59,8 @@ pub(super) enum Done {
     Committed { committed: Committed, batch: Batch, repeat: bool },
     /// Accepted before, under this entry.
     Known(u64),
+    /// To be judged again, by the directory as it is now.
+    Moved(Vec<u8>),
 }
 
 /// The committer: owns the store and the ledger's key.
@@ -262,6 +264,7 @@ fn answer(waiters: Vec<Waiter>, committed: &[Committed], batch: Option<&Batch>) 
                 _ => Err(Error::Unknown),
             },
             Verdict::Known(entry) => Ok(Done::Known(entry)),
+            Verdict::Moved(envelope) => Ok(Done::Moved(envelope)),
             Verdict::Refused(refusal) => Err(refusal.into()),
             Verdict::Failed(error) => Err(error),
         };

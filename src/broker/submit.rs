@@ -82,25 +82,40 @@ impl Broker {
     async fn take(
         &self,
         peer: Arc<Peer>,
-        envelope: Vec<u8>,
-        admitted: Admitted,
+        mut envelope: Vec<u8>,
+        mut admitted: Admitted,
     ) -> Result<Accepted, Error> {
-        match self.judge(&peer, envelope) {
-            Ok(Judged::Known(receipt)) => {
-                self.shared.counts.repeats.fetch_add(1, Ordering::Relaxed);
-                Ok(Accepted { receipt, duplicate: true })
-            }
-            Ok(Judged::New(permitted, key, new_as_of)) => {
-                if permitted.facts().r#type() == EntryType::Concern && !admitted.takes_concerns() {
-                    return Err(Error::Busy(limits::BUSY_DELAY));
+        loop {
+            let (permitted, key, new_as_of) = match self.judge(&peer, envelope) {
+                Ok(Judged::Known(receipt)) => {
+                    self.shared.counts.repeats.fetch_add(1, Ordering::Relaxed);
+                    return Ok(Accepted { receipt, duplicate: true });
                 }
-                let ready = Work::Statement(Box::new(Ready::new(*permitted, key, new_as_of)?));
-                accepted(&self.shared, self.commit(ready, Some(admitted)).await?)
+                Ok(Judged::New(permitted, key, new_as_of)) => (permitted, key, new_as_of),
+                Err((Error::Refused(refusal), key)) => {
+                    let recorded = self.record_refusal(&peer, *refusal, key, Some(admitted));
+                    return Err(recorded.await);
+                }
+                Err((error, _)) => return Err(error),
+            };
+            if permitted.facts().r#type() == EntryType::Concern && !admitted.takes_concerns() {
+                return Err(Error::Busy(limits::BUSY_DELAY));
             }
-            Err((Error::Refused(refusal), request_key)) => {
-                Err(self.record_refusal(&peer, *refusal, request_key, Some(admitted)).await)
+            let work = Work::Statement(Box::new(Ready::new(*permitted, key, new_as_of)?));
+            match self.commit(work, Some(admitted)).await? {
+                // Once more for each change of the directory that came between.
+                Done::Moved(back) => {
+                    admitted = self.shared.admission.wait(&peer.agency, back.len()).await;
+                    envelope = back;
+                }
+                Done::Committed { committed, batch, repeat } => {
+                    return Ok(Accepted { receipt: batch.receipt(committed)?, duplicate: repeat });
+                }
+                Done::Known(entry) => {
+                    let receipt = self.shared.stored(entry)?.receipt;
+                    return Ok(Accepted { receipt, duplicate: true });
+                }
             }
-            Err((error, _)) => Err(error),
         }
     }
 
@@ -231,16 +246,5 @@ impl Shared {
                 false => Err(Refusal::RequestIdConflict.into()),
             }
         }))
-    }
-}
-
-fn accepted(shared: &Shared, done: Done) -> Result<Accepted, Error> {
-    match done {
-        Done::Committed { committed, batch, repeat } => {
-            Ok(Accepted { receipt: batch.receipt(committed)?, duplicate: repeat })
-        }
-        Done::Known(entry) => {
-            Ok(Accepted { receipt: shared.stored(entry)?.receipt, duplicate: true })
-        }
     }
 }

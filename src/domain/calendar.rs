@@ -100,7 +100,7 @@ impl Calendar {
         let at = from.in_london();
         let due = match (clock, self) {
             (Clock::Elapsed(minutes), _) | (Clock::WorkingMinutes(minutes), Self::Always) => {
-                at.checked_add(Span::new().minutes(minutes))
+                return Moment(from.0.saturating_add(u64::from(minutes) * 60_000_000_000));
             }
             (Clock::CalendarDays(days), _) | (Clock::WorkingDays(days), Self::Always) => {
                 at.date().checked_add(Span::new().days(days)).map(|day| on(&at, day, at.time()))

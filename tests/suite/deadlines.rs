@@ -97,3 +97,32 @@ async fn what_is_for_information_is_due_to_be_read_and_no_more() {
     assert_eq!(seen(police, entry).await.2[0].next_due, 0);
     world.check().await;
 }
+
+/// I2: what is on its way when the directory changes is judged again by the directory as it is
+/// then, and goes in once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn statements_on_their_way_while_the_directory_changes_go_in_once() {
+    let world = World::with_agencies().await;
+    let police = world.agency("police").clone();
+    let mut sending = tokio::task::JoinSet::new();
+    for lane in 0..8 {
+        let police = police.clone();
+        sending.spawn(async move {
+            for number in 0..12 {
+                let reference = format!("M-{lane}-{number}");
+                sent(&police, &concern("police", &["school/duty"], &reference)).await;
+            }
+        });
+    }
+    let mut changes = 0;
+    while !sending.is_empty() {
+        works_by(&world, "social-work/duty", ["24x7", "england-working-hours"][changes % 2]).await;
+        changes += 1;
+        while let Some(done) = sending.try_join_next() {
+            done.unwrap();
+        }
+    }
+    assert!(changes > 1);
+    assert_eq!(world.summary().await.deliveries, 96);
+    world.check().await;
+}
