@@ -65,6 +65,13 @@ impl Keeper {
         self.remove_leftovers()?;
         loop {
             let due = self.due(usize::MAX);
+            // A writer that always has another layer ready must not keep runs from being merged.
+            let piled_up = self.manifest.runs.len() >= INDEX_RUNS_MAX && !due.is_empty();
+            if piled_up && !self.core.is_stopping() {
+                self.merge(due)?;
+                self.retire()?;
+                continue;
+            }
             match self.core.next_task(due.is_empty()) {
                 Task::Stop => return Ok(()),
                 Task::Write(frozen) => self.write(&frozen)?,
