@@ -30,6 +30,11 @@ static LONDON: LazyLock<TimeZone> = LazyLock::new(|| {
 pub struct Moment(pub u64);
 
 impl Moment {
+    /// So many seconds after 1970, as deadlines are told; the last moment there is beyond that.
+    pub fn of_seconds(seconds: u64) -> Self {
+        Self(seconds.saturating_mul(1_000_000_000))
+    }
+
     /// Whole seconds since 1970.
     pub fn unix_seconds(self) -> i64 {
         i64::try_from(self.0 / 1_000_000_000).unwrap_or(i64::MAX)

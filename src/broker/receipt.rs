@@ -93,9 +93,10 @@ impl Recent {
             return true;
         }
         let kept = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let since = kept.batches.iter().rev().take_while(|batch| batch.extension.size() > as_of);
+        let mut since =
+            kept.batches.iter().rev().take_while(|batch| batch.extension.size() > as_of);
         let all = kept.batches.front().is_some_and(|first| first.extension.old_size() <= as_of);
-        all && since.into_iter().all(|batch| !batch.requests.contains_key(key))
+        all && since.all(|batch| !batch.requests.contains_key(key))
     }
 
     fn batch_of(&self, entry: u64) -> Option<Batch> {

@@ -66,8 +66,7 @@ pub(crate) fn age(since: u64, now: Moment) -> String {
 
 /// How long until a deadline (Unix seconds), or how long past it; nothing for 0.
 pub(crate) fn left(due: u64, now: Moment) -> String {
-    let due = Moment(due.saturating_mul(1_000_000_000));
-    match due {
+    match Moment::of_seconds(due) {
         Moment(0) => String::new(),
         due if due > now => format!("in {}", age(now.0, due)),
         due => format!("LATE by {}", age(due.0, now)),

@@ -213,7 +213,7 @@ fn say_waiting(waiting: &[Delivery]) -> anyhow::Result<()> {
 
 /// Whether the deadline that runs is past.
 fn is_late(delivery: &Delivery, now: Moment) -> bool {
-    delivery.next_due > 0 && Moment(delivery.next_due.saturating_mul(1_000_000_000)) <= now
+    delivery.next_due > 0 && Moment::of_seconds(delivery.next_due) <= now
 }
 
 fn text(found: &GetConcernResponse, facts: &Facts) -> anyhow::Result<()> {

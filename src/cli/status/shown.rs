@@ -56,7 +56,7 @@ fn type_word(kind: EntryType) -> String {
 
 /// A deadline, or null.
 fn due_json(seconds: u64) -> Value {
-    (seconds > 0).then(|| Moment(seconds.saturating_mul(1_000_000_000)).rfc3339()).into()
+    (seconds > 0).then(|| Moment::of_seconds(seconds).rfc3339()).into()
 }
 
 /// A delivery, every field.

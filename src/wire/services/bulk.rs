@@ -54,14 +54,12 @@ pub(super) async fn submit_all(
     let window = Arc::new(Semaphore::new(limits::SUBMITS_AT_ONCE));
     let sender = Sender { broker, peer, window };
     let mut handful = Vec::new();
-    let mut bytes = 0;
     let unreadable = loop {
         // What has come already goes into the handful; for what has not, it does not wait.
         let item = match items.next().now_or_never() {
             Some(item) => item,
             None => {
                 sender.send_off(&mut handful, &to);
-                bytes = 0;
                 items.next().await
             }
         };
@@ -70,20 +68,18 @@ pub(super) async fn submit_all(
             Some(Err(status)) => break Some(status),
             None => break None,
         };
-        bytes += item.envelope.len();
         let (part, place) = match sender.turn(&item).now_or_never() {
             Some(turn) => turn,
             None => {
                 // What is in hand has places, which others may be waiting for.
                 sender.send_off(&mut handful, &to);
-                bytes = item.envelope.len();
                 sender.turn(&item).await
             }
         };
         handful.push(Placed { item, place, part });
+        let bytes: usize = handful.iter().map(|placed| placed.item.envelope.len()).sum();
         if handful.len() >= limits::SUBMITS_IN_HAND || bytes >= limits::BYTES_IN_HAND {
             sender.send_off(&mut handful, &to);
-            bytes = 0;
         }
     };
     sender.send_off(&mut handful, &to);
