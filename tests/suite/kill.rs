@@ -29,7 +29,7 @@ async fn with_program() -> (World, Process) {
 async fn every_receipt_survives_being_killed_under_load() {
     let rounds = std::env::var("CAIRN_KILLS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let (mut world, mut program) = with_program().await;
-    let senders = Senders::start(&world, "K", LOAD);
+    let mut senders = Senders::start(&world, "K", LOAD);
     for round in 0..rounds {
         // Kill while receipts are coming in, at a different point each time.
         senders.receive(5 + round % 20).await;

@@ -6,10 +6,12 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
 use cairn::proto::GetSummaryRequest;
+use tokio::time::timeout;
 
 use crate::support::{World, launch};
 
@@ -57,13 +59,25 @@ impl Process {
     /// `kill -9`.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.ended();
     }
 
     /// SIGTERM; waits for the orderly end.
     pub fn stop(mut self) {
         self.terminate();
-        assert!(self.child.wait().unwrap().success(), "it ends in order");
+        assert!(self.ended().success(), "it ends in order");
+    }
+
+    /// Waits until it has ended.
+    fn ended(&mut self) -> ExitStatus {
+        let bound = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < bound, "it ends: {}", self.traces());
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// SIGTERM, if it has not ended; how it ended then.
@@ -137,15 +151,19 @@ impl Process {
 
     /// Waits until it answers, or ends: whether it answers.
     pub async fn comes_up(&mut self, world: &World) -> bool {
-        let bound = Instant::now() + PATIENCE;
-        while let Err(error) = world.on_call.status().get_summary(GetSummaryRequest {}).await {
-            if !self.runs() {
-                return false;
+        let up = async {
+            while world.on_call.status().get_summary(GetSummaryRequest {}).await.is_err() {
+                if !self.runs() {
+                    return false;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            assert!(Instant::now() < bound, "it answers: {error}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            true
+        };
+        match timeout(PATIENCE, up).await {
+            Ok(up) => up,
+            Err(_) => panic!("it answers: {}", self.traces()),
         }
-        true
     }
 }
 

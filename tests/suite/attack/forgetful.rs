@@ -9,14 +9,18 @@ mod kernel;
 use std::{
     collections::{BTreeMap, HashMap},
     ffi::{OsStr, OsString},
+    io::ErrorKind,
     ops::Range,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, mpsc},
+    thread,
     time::SystemTime,
 };
 
 use fuser::{BackgroundSession, Config, Errno, FileAttr, FileType, INodeNo};
 use tempfile::TempDir;
+
+use crate::process::PATIENCE;
 
 const ROOT: u64 = 1;
 /// A disk writes a sector whole or not at all.
@@ -52,9 +56,21 @@ impl Forgetful {
     /// The power goes and comes back. Of what was not synced nothing is left, or, of each sector
     /// and each folder, whatever `survives` says. Nobody may have a file open.
     pub fn lose_power(&mut self, mut survives: impl FnMut() -> bool) {
-        self.session.take().unwrap().umount_and_join().unwrap();
+        self.unmount();
         self.tree.lock().forget(&mut survives);
         self.mount();
+    }
+
+    fn unmount(&mut self) {
+        let session = self.session.take().unwrap();
+        let (told, ended) = mpsc::channel();
+        thread::spawn(move || told.send(session.umount_and_join()));
+        let ended = ended.recv_timeout(PATIENCE).expect("the mount ends");
+        // A request on its way to us when the mount ends, such as that a file was closed, has the
+        // kernel say "aborted" instead of "gone".
+        if let Err(error) = ended {
+            assert_eq!(error.kind(), ErrorKind::ConnectionAborted, "{error}");
+        }
     }
 
     fn mount(&mut self) {

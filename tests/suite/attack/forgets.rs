@@ -45,7 +45,12 @@ impl Powered {
     }
 
     /// Loads it, kills it in the middle and cuts the power.
-    async fn cut(&mut self, senders: &Senders, wrapper: &[String], survives: impl FnMut() -> bool) {
+    async fn cut(
+        &mut self,
+        senders: &mut Senders,
+        wrapper: &[String],
+        survives: impl FnMut() -> bool,
+    ) {
         let process = Process::serve_under(&self.world, wrapper).await;
         senders.receive(40).await;
         process.kill();
@@ -73,10 +78,10 @@ async fn every_receipt_survives_a_power_cut() {
     let mut powered = Powered::new().await;
     let mut held = Told::default();
     for round in 0..rounds {
-        let senders = Senders::start(&powered.world, &format!("P-{round}"), LOAD);
+        let mut senders = Senders::start(&powered.world, &format!("P-{round}"), LOAD);
         match round % 2 {
-            0 => powered.cut(&senders, &[], || false).await,
-            _ => powered.cut(&senders, &[], coin(round)).await,
+            0 => powered.cut(&mut senders, &[], || false).await,
+            _ => powered.cut(&mut senders, &[], coin(round)).await,
         }
         let process = Process::serve(&powered.world).await;
         held.and(senders.stop().await);
@@ -101,8 +106,8 @@ async fn a_sync_that_is_left_out_is_caught() {
     let report = powered.world.folder.path().join("report.txt");
     let segment = powered.disk.path().join("data").join(SEGMENT);
     let fault = Fault { calls: "fdatasync", becomes: "retval=0", when: 0 };
-    let senders = Senders::start(&powered.world, "L", LOAD);
-    powered.cut(&senders, &fault.wrapper(&report, &[&segment]), || false).await;
+    let mut senders = Senders::start(&powered.world, "L", LOAD);
+    powered.cut(&mut senders, &fault.wrapper(&report, &[&segment]), || false).await;
     let mut process = Process::start(&powered.world, &[]);
     let caught = match process.comes_up(&powered.world).await {
         false => process.traces(),

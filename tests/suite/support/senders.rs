@@ -2,6 +2,7 @@
 //! for byte and once, whatever became of the program in between.
 
 use std::{
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -16,11 +17,12 @@ use cairn::{
     wire::client::{Client, ClientError, folder::SystemFolder},
 };
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::{World, statements::*};
+use crate::process::PATIENCE;
 
 /// The pause before a sender sends again what was not answered.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -197,20 +199,35 @@ impl Senders {
         Self { stop, held, at_work }
     }
 
-    /// Waits until this many more receipts have come.
-    pub async fn receive(&self, more: usize) {
-        let wanted = self.held.lock().unwrap().accepted.len() + more;
-        while self.held.lock().unwrap().accepted.len() < wanted {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+    /// Waits until this many more receipts have come. The exchange must be running.
+    pub async fn receive(&mut self, more: usize) {
+        let held = Arc::clone(&self.held);
+        let receipts = || held.lock().unwrap().accepted.len();
+        let wanted = receipts() + more;
+        let come = timeout(PATIENCE, async {
+            while receipts() < wanted {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        let mut come = pin!(come);
+        loop {
+            tokio::select! {
+                come = &mut come => return come.expect("receipts come"),
+                // A sender that has failed says why here.
+                Some(ended) = self.at_work.join_next() => ended.unwrap(),
+            }
         }
     }
 
     /// Lets each have its last answer. The exchange must be running.
     pub async fn stop(mut self) -> Told {
         self.stop.store(true, Ordering::SeqCst);
-        while let Some(ended) = self.at_work.join_next().await {
-            ended.unwrap();
-        }
+        let ended = async {
+            while let Some(ended) = self.at_work.join_next().await {
+                ended.unwrap();
+            }
+        };
+        timeout(PATIENCE, ended).await.expect("each has its last answer");
         Arc::into_inner(self.held).unwrap().into_inner().unwrap()
     }
 }
