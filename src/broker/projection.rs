@@ -1,24 +1,21 @@
 //! The fold: entries in, index changes out. Live commits and rebuilds run the
 //! same code.
 //!
-//! Reads leaf and facts only, never a detail. [`judge`] says whether a statement
+//! Reads leaf and facts only, never a detail. [`judge()`] says whether a statement
 //! fits where things stand; [`apply`] records it. Pure: no clock, no I/O.
 //!
 //! Holds: I5, I6. Knows: domain, proto, store.
 
+mod judge;
+
 use sha2::{Digest, Sha256};
 
-use super::records::{self, DeliveryRecord, Due, EntryMeta, pack, unpack};
+pub use self::judge::{address, judge};
+use super::records::{self, DeliveryRecord, EntryMeta, pack, unpack};
 use crate::{
-    domain::{
-        ids::InboxId,
-        lifecycle::{Actor, Applied, Delivery, Event, State},
-        refusal::Refusal,
-        vocabulary::NOTED,
-    },
-    limits,
+    domain::{ids::InboxId, lifecycle::State},
     proto::{EntryType, Facts},
-    store::{Overlay, View},
+    store::Overlay,
 };
 
 /// A delivery before and after a step. `before` is absent for a new one.
@@ -27,7 +24,7 @@ struct Move {
     after: DeliveryRecord,
 }
 
-/// What one entry does; from [`judge`].
+/// What one entry does; from [`judge()`].
 #[derive(Default)]
 pub struct Effect {
     moves: Vec<Move>,
@@ -39,57 +36,7 @@ pub struct Effect {
     feedback_for: Option<(u64, InboxId)>,
 }
 
-/// What an entry of this number and time would do where things stand.
-///
-/// # Errors
-/// The refusal: not a recipient, unknown statement, out of turn.
-pub fn judge(view: &impl View, entry: u64, time: u64, facts: &Facts) -> Result<Effect, Refusal> {
-    let step = Step { view, entry, time, facts };
-    match facts.r#type() {
-        EntryType::Concern => step.concern(),
-        EntryType::Stored => step.stored(),
-        EntryType::NotTaken => step.trouble(Event::NotTaken),
-        EntryType::CannotOpen => step.trouble(Event::CannotOpen),
-        EntryType::Opened => step.by_holder(Event::Opened),
-        EntryType::Acknowledgement => step.by_holder(Event::Acknowledged),
-        EntryType::Decision => step.by_holder(Event::Decided { outcome: facts.outcome.clone() }),
-        EntryType::Feedback => step.feedback(),
-        EntryType::Redirection => step.passed_on(|next| Event::Redirected { next }),
-        EntryType::Misdirection => step.passed_on(|next| Event::Misdirected { next }),
-        EntryType::Resealed => step.resealed(),
-        EntryType::Withdrawal => step.withdrawal(),
-        EntryType::WithdrawalConfirmed => step.by_holder(Event::WithdrawalConfirmed),
-        EntryType::PhoneConfirmed => step.by_holder(Event::ToldByPhoneConfirmed),
-        EntryType::Unspecified
-        | EntryType::Genesis
-        | EntryType::Directory
-        | EntryType::Refusal
-        | EntryType::Query
-        | EntryType::Recovery => Ok(Effect::default()),
-    }
-}
-
-/// Who must be told of a statement beyond those it names: recipients who already
-/// have what is withdrawn or wrapped anew. Fills [`Facts::inboxes`].
-pub fn address(view: &impl View, facts: &mut Facts) {
-    let Some(concern) = facts.answers else { return };
-    let had_it = |record: &DeliveryRecord| {
-        !matches!(record.delivery.state, State::Queued | State::Closed | State::Withdrawn)
-    };
-    match facts.r#type() {
-        EntryType::Withdrawal => {
-            let told = records::deliveries(view, concern).into_iter().filter(had_it);
-            facts.inboxes = told.map(|record| record.delivery.holder.to_string()).collect();
-        }
-        EntryType::Resealed => facts.inboxes = vec![facts.inbox.clone()],
-        EntryType::Redirection | EntryType::Misdirection => {
-            facts.inboxes = vec![facts.next_inbox.clone()];
-        }
-        _ => {}
-    }
-}
-
-/// Records an entry and what it does: its effect as [`judge`] gave it for this view, number and
+/// Records an entry and what it does: its effect as [`judge()`] gave it for this view, number and
 /// time.
 pub fn apply(overlay: &mut Overlay<'_>, entry: u64, time: u64, facts: &Facts, effect: Effect) {
     let concern = facts.answers.filter(|_| facts.r#type() != EntryType::Genesis);
@@ -200,257 +147,5 @@ fn add_to_count(overlay: &mut Overlay<'_>, name: &str, by: i64) {
     match count {
         0 => overlay.remove(key),
         _ => overlay.put(key, pack(&count)),
-    }
-}
-
-/// One entry, seen against where things stand.
-struct Step<'a, V> {
-    view: &'a V,
-    entry: u64,
-    time: u64,
-    facts: &'a Facts,
-}
-
-impl<V: View> Step<'_, V> {
-    fn concern(&self) -> Result<Effect, Refusal> {
-        if let Some(answered) = self.facts.answers {
-            self.must_be_party_to(answered)?;
-        }
-        let mut effect = Effect::default();
-        for (number, inbox) in self.facts.inboxes.iter().enumerate() {
-            let due = |all: &[u64]| all.get(number).copied().unwrap_or_default();
-            let inbox: InboxId = inbox.parse().map_err(|_| Refusal::UnknownStatement)?;
-            let after = DeliveryRecord {
-                delivery: Delivery::new(inbox),
-                concern: self.entry,
-                sender: self.facts.sender.clone(),
-                reply_to: self.facts.reply_to.parse().ok(),
-                urgency: self.facts.urgency.clone(),
-                exercise: self.facts.exercise,
-                accepted_at: self.time,
-                changed: (self.time, self.entry),
-                decision: None,
-                feedback: None,
-                rewraps: Vec::new(),
-                withdrawn_by: None,
-                due: Due {
-                    acknowledgement: due(&self.facts.acknowledgement_due),
-                    decision: due(&self.facts.decision_due),
-                    feedback: 0,
-                },
-            };
-            effect.moves.push(Move { before: None, after });
-        }
-        Ok(effect)
-    }
-
-    /// A concern, feedback or notice is on the disk of who it was for.
-    fn stored(&self) -> Result<Effect, Refusal> {
-        let (answered, meta) = self.answered()?;
-        let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
-        match records::kind_of(&meta) {
-            EntryType::Concern => self.by_holder(Event::Stored),
-            EntryType::Feedback => {
-                let (concern, addressed) = meta.delivery.ok_or(Refusal::UnknownStatement)?;
-                let record =
-                    self.delivery(concern, |record| record.delivery.addressed == addressed)?;
-                if record.reply_to.as_ref() != Some(&inbox) {
-                    return Err(Refusal::NotARecipient);
-                }
-                // Feedback that a newer decision has overtaken closes nothing.
-                let newest = record.feedback == Some(answered);
-                let mut effect = match newest && record.delivery.state == State::FeedbackSent {
-                    true => self.step(record, Actor::Sender, Event::FeedbackStored)?,
-                    false => Effect::default(),
-                };
-                effect.unqueued.push((inbox, answered));
-                Ok(effect)
-            }
-            // Whoever was told may say so, also after passing the delivery on.
-            EntryType::Withdrawal | EntryType::Resealed => {
-                self.must_be_party_to(meta.thread)?;
-                Ok(Effect { unqueued: vec![(inbox, answered)], ..Effect::default() })
-            }
-            _ => Err(Refusal::UnknownStatement),
-        }
-    }
-
-    /// Somebody could not take or open what came. Of feedback it is recorded, and the
-    /// feedback is offered again.
-    fn trouble(&self, event: Event) -> Result<Effect, Refusal> {
-        let (_, meta) = self.answered()?;
-        let Some((concern, addressed)) = meta.delivery else { return self.by_holder(event) };
-        let record = self.delivery(concern, |record| record.delivery.addressed == addressed)?;
-        match record.reply_to.is_some_and(|inbox| inbox.to_string() == self.facts.inbox) {
-            true => Ok(Effect::default()),
-            false => Err(Refusal::NotARecipient),
-        }
-    }
-
-    fn feedback(&self) -> Result<Effect, Refusal> {
-        let record = self.held()?;
-        let reply_to = record.reply_to.clone();
-        let addressed: Vec<String> = reply_to.iter().map(ToString::to_string).collect();
-        if self.facts.inboxes != addressed {
-            let rule = "feedback goes to the reply_to of the concern, and nowhere else";
-            return Err(Refusal::FieldInvalid { field: "to", rule });
-        }
-        let delivery = (record.concern, record.delivery.addressed.clone());
-        let mut effect = self.step(record, Actor::Holder, Event::FeedbackSent)?;
-        effect.queued.extend(reply_to.map(|inbox| (inbox, self.entry)));
-        effect.feedback_for = Some(delivery);
-        for moved in &mut effect.moves {
-            moved.after.feedback = Some(self.entry);
-        }
-        Ok(effect)
-    }
-
-    fn passed_on(&self, event: impl Fn(InboxId) -> Event) -> Result<Effect, Refusal> {
-        let record = self.held()?;
-        let next: InboxId =
-            self.facts.next_inbox.parse().map_err(|_| Refusal::NextOwnerRequired)?;
-        let has_it = |other: &DeliveryRecord| {
-            other.delivery.addressed != record.delivery.addressed && other.delivery.holder == next
-        };
-        if records::deliveries(self.view, record.concern).iter().any(has_it) {
-            let rule = "the next owner has this concern already: decide `linked_to_existing`";
-            return Err(Refusal::FieldInvalid { field: "next", rule });
-        }
-        if record.rewraps.len() >= limits::REWRAPS_MAX {
-            let rule = "it was passed on too often: decide, or ask the sender";
-            return Err(Refusal::FieldInvalid { field: "next", rule });
-        }
-        // The next owner must hear of a withdrawal too.
-        let withdrawn = record.withdrawn_by.map(|withdrawal| (next.clone(), withdrawal));
-        let mut effect = self.step(record, Actor::Holder, event(next))?;
-        effect.queued.extend(withdrawn);
-        for moved in &mut effect.moves {
-            moved.after.rewraps.push(self.entry);
-        }
-        Ok(effect)
-    }
-
-    fn resealed(&self) -> Result<Effect, Refusal> {
-        let (concern, meta) = self.answered()?;
-        let holder: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
-        let record = self.held_by(concern, &holder)?;
-        if meta.sender != self.facts.sender {
-            return Err(Refusal::NotARecipient);
-        }
-        let waits = record.delivery.state == State::Queued;
-        let mut effect = self.step(record, Actor::Sender, Event::Resealed)?;
-        // One that still waits is offered again whole; others get the new wraps.
-        if !waits {
-            effect.queued.push((holder, self.entry));
-        }
-        for moved in &mut effect.moves {
-            moved.after.rewraps.push(self.entry);
-        }
-        Ok(effect)
-    }
-
-    fn withdrawal(&self) -> Result<Effect, Refusal> {
-        let (concern, meta) = self.answered()?;
-        if meta.sender != self.facts.sender || records::kind_of(&meta) != EntryType::Concern {
-            return Err(Refusal::UnknownStatement);
-        }
-        let mut effect = Effect::default();
-        for record in records::deliveries(self.view, concern) {
-            if record.delivery.is_open() {
-                effect
-                    .moves
-                    .extend(self.step(record, Actor::Sender, Event::WithdrawnBySender)?.moves);
-            }
-        }
-        for moved in &mut effect.moves {
-            moved.after.withdrawn_by = Some(self.entry);
-        }
-        let told = self.facts.inboxes.iter().filter_map(|inbox| inbox.parse().ok());
-        effect.queued = told.map(|inbox| (inbox, self.entry)).collect();
-        match effect.moves.is_empty() {
-            true => Err(Refusal::OutOfTurn { state: State::Closed, wanted: "withdrawal" }),
-            false => Ok(effect),
-        }
-    }
-
-    /// A step by whoever has the delivery now.
-    fn by_holder(&self, event: Event) -> Result<Effect, Refusal> {
-        let decides = matches!(event, Event::Decided { .. });
-        let mut effect = self.step(self.held()?, Actor::Holder, event)?;
-        if decides {
-            for moved in &mut effect.moves {
-                self.must_suit(&moved.after)?;
-                moved.after.decision = Some(self.entry);
-                moved.after.due.feedback = self.facts.feedback_due;
-            }
-        }
-        Ok(effect)
-    }
-
-    /// `noted_for_information` is an outcome of `information` alone.
-    fn must_suit(&self, record: &DeliveryRecord) -> Result<(), Refusal> {
-        let noted = self.facts.outcome == NOTED;
-        match noted && record.urgency != "information" {
-            true => Err(Refusal::OutcomeNotAllowed),
-            false => Ok(()),
-        }
-    }
-
-    fn step(&self, record: DeliveryRecord, by: Actor, event: Event) -> Result<Effect, Refusal> {
-        match record.delivery.apply(by, &event)? {
-            Applied::Unchanged => Ok(Effect::default()),
-            Applied::Changed(delivery) => {
-                let changed = (self.time, self.entry);
-                let after = DeliveryRecord { delivery, changed, ..record.clone() };
-                let moves = vec![Move { before: Some(record), after }];
-                Ok(Effect { moves, ..Effect::default() })
-            }
-        }
-    }
-
-    fn answered(&self) -> Result<(u64, EntryMeta), Refusal> {
-        let answered = self.facts.answers.ok_or(Refusal::UnknownStatement)?;
-        let meta = records::meta(self.view, answered).ok_or(Refusal::UnknownStatement)?;
-        Ok((answered, meta))
-    }
-
-    /// The delivery that the statement is about: of the answered concern, held by
-    /// the inbox it speaks for.
-    fn held(&self) -> Result<DeliveryRecord, Refusal> {
-        let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
-        self.held_by(self.facts.answers.ok_or(Refusal::UnknownStatement)?, &inbox)
-    }
-
-    fn held_by(&self, concern: u64, inbox: &InboxId) -> Result<DeliveryRecord, Refusal> {
-        self.delivery(concern, |record| record.delivery.holder == *inbox)
-    }
-
-    /// A delivery of a concern. To who has no part in it, one that is another's and one
-    /// that does not exist look the same.
-    fn delivery(
-        &self,
-        concern: u64,
-        which: impl Fn(&DeliveryRecord) -> bool,
-    ) -> Result<DeliveryRecord, Refusal> {
-        let mut deliveries = records::deliveries(self.view, concern);
-        if let Some(at) = deliveries.iter().position(which) {
-            return Ok(deliveries.swap_remove(at));
-        }
-        self.must_be_party_to(concern)?;
-        Err(Refusal::NotARecipient)
-    }
-
-    /// Only who sent or received something may add to its thread.
-    fn must_be_party_to(&self, answered: u64) -> Result<(), Refusal> {
-        let sender = &self.facts.sender;
-        let meta = records::meta(self.view, answered).ok_or(Refusal::UnknownStatement)?;
-        let received = |record: &DeliveryRecord| {
-            record.delivery.holder.agency() == sender
-                || record.delivery.addressed.agency() == sender
-        };
-        let is_concern = records::kind_of(&meta) == EntryType::Concern;
-        let party = (is_concern && meta.sender == *sender)
-            || records::deliveries(self.view, meta.thread).iter().any(received);
-        if party { Ok(()) } else { Err(Refusal::UnknownStatement) }
     }
 }
