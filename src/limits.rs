@@ -189,6 +189,10 @@ pub const BUSY_DELAY: Duration = Duration::from_millis(250);
 /// A statement that was offered and not stored is offered again on a live stream
 /// after this long.
 pub const REDELIVERY_INTERVAL: Duration = Duration::from_secs(30);
+/// How often the exchange looks whether a rung is due.
+pub const ESCALATION_INTERVAL: Duration = Duration::from_secs(1);
+/// Rungs that are handed to the committer at once.
+pub const RUNGS_AT_ONCE_MAX: usize = 256;
 /// A Receive stream says that it is alive after this long without an item.
 pub const ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Statements offered on one stream beyond what the client has read.

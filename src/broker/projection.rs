@@ -122,6 +122,9 @@ fn record_move(overlay: &mut Overlay<'_>, Move { before, after }: Move) {
         if before.delivery.is_open() {
             add_to_count(overlay, &held_count(&before.delivery.holder), -1);
         }
+        if let Some(step) = before.next_step() {
+            overlay.remove(records::wake_key(step.at, concern, &addressed));
+        }
     }
     add_to_count(overlay, after.delivery.state.as_str(), 1);
     if after.delivery.state == State::Queued {
@@ -132,6 +135,9 @@ fn record_move(overlay: &mut Overlay<'_>, Move { before, after }: Move) {
         overlay.put(records::open_key(concern, &addressed), Vec::new());
     } else {
         overlay.remove(records::open_key(concern, &addressed));
+    }
+    if let Some(step) = after.next_step() {
+        overlay.put(records::wake_key(step.at, concern, &addressed), Vec::new());
     }
     overlay.put(records::delivery_key(concern, &addressed), after.pack());
 }

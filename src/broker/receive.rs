@@ -139,7 +139,7 @@ impl Broker {
         let facts: Facts = proto::decode(&stored.record.facts).map_err(super::receipt::broken)?;
         let rewraps = records::deliveries(&shared.index, entry)
             .into_iter()
-            .filter(|record| record.delivery.holder == *inbox)
+            .filter(|it| it.delivery.holder == *inbox || it.delivery.stand_ins.contains(inbox))
             .flat_map(|record| record.rewraps)
             .map(|rewrap| self.rewrap(inbox, rewrap))
             .filter(|rewrap| rewrap.as_ref().is_ok_and(|rewrap| !rewrap.wraps.is_empty()))
@@ -201,8 +201,8 @@ impl Broker {
     }
 }
 
-/// The wraps that an inbox may have: its own. Whoever holds the delivery asks, so a
-/// deputy's wrap is released by the redirection that made it the holder.
+/// The wraps that an inbox may have: its own. Who asks has a place in the queue, so a deputy's
+/// wrap is released by the rung or the redirection that gave it one.
 fn released_to(inbox: &InboxId, wraps: &mut Vec<Wrap>) {
     let name = inbox.to_string();
     wraps.retain(|wrap| wrap.inbox == name);

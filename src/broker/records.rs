@@ -15,16 +15,21 @@
 //! | `r` half a request key | the entry that took it; its facts have the other half |
 //! | `s` agency | the sender's newest gapless number |
 //! | `t` level tile | a full tile of hashes |
+//! | `w` seconds concern addressed-inbox | nothing: the next rung of this delivery is climbed then |
 //!
 //! Numbers in keys are big-endian, so that keys sort as numbers do. What a key says its value
 //! does not say again.
 //!
 //! Holds: I5. Knows: domain, proto, store.
 
+mod due;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub use self::due::{Due, DueBy, NextStep};
 use crate::{
     domain::{
+        deadline::{Duty, Rung},
         ids::InboxId,
         lifecycle::{self, State},
         vocabulary::Urgency,
@@ -120,19 +125,8 @@ pub struct DeliveryRecord {
     pub rewraps: Vec<u64>,
     /// The entry that took the concern back.
     pub withdrawn_by: Option<u64>,
-    /// By when, Unix seconds.
+    /// By when, and how far the ladders are climbed.
     pub due: Due,
-}
-
-/// By when what must be done, Unix seconds; 0 for what nobody owes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Due {
-    /// A named person acknowledges it; of urgency `information`, opens it.
-    pub acknowledgement: u64,
-    /// It is decided.
-    pub decision: u64,
-    /// The sender has been told; 0 before the decision.
-    pub feedback: u64,
 }
 
 /// A [`DeliveryRecord`] without what its key says, and without a holder who is the inbox
@@ -158,21 +152,56 @@ struct Lean<'a> {
     feedback: Option<u64>,
     rewraps: std::borrow::Cow<'a, [u64]>,
     withdrawn_by: Option<u64>,
+    stand_ins: std::borrow::Cow<'a, [InboxId]>,
+    /// In seconds after it was accepted.
     due: Due,
 }
 
 impl DeliveryRecord {
+    /// Whether it came to an agency: now, first, or to stand in.
+    pub fn came_to(&self, agency: &str) -> bool {
+        let delivery = &self.delivery;
+        let mut inboxes =
+            [&delivery.holder, &delivery.addressed].into_iter().chain(&delivery.stand_ins);
+        inboxes.any(|inbox| inbox.agency() == agency)
+    }
+
     /// The deadline that runs now, Unix seconds; `None` if none does.
     pub fn next_due(&self) -> Option<u64> {
-        let read = self.delivery.opened && self.urgency == Urgency::Information.as_str();
-        let due = match self.delivery.state {
-            State::Queued | State::Stored if read => 0,
-            State::Queued | State::Stored => self.due.acknowledgement,
-            State::Acknowledged => self.due.decision,
-            State::Decided => self.due.feedback,
-            State::FeedbackSent | State::Closed | State::Withdrawn => 0,
+        let duty = match self.delivery.state {
+            State::Queued | State::Stored if self.is_read() => return None,
+            State::Queued | State::Stored => Duty::Acknowledge,
+            State::Acknowledged => Duty::Decide,
+            State::Decided => Duty::Feedback,
+            State::FeedbackSent | State::Closed | State::Withdrawn => return None,
         };
-        (due > 0).then_some(due)
+        Some(self.due.of(duty).due).filter(|due| *due > 0)
+    }
+
+    /// The rung that is climbed next, of what is still to be done.
+    pub fn next_step(&self) -> Option<NextStep> {
+        let to_do = match self.delivery.state {
+            State::Queued | State::Stored => &[Duty::Acknowledge, Duty::Decide][..],
+            State::Acknowledged => &[Duty::Decide],
+            State::Decided => &[Duty::Feedback],
+            State::FeedbackSent | State::Closed | State::Withdrawn => &[],
+        };
+        to_do.iter().filter_map(|duty| self.due.of(*duty).next_step(*duty)).min()
+    }
+
+    /// The highest rung that was climbed, for whatever was not done.
+    pub fn highest_rung(&self) -> Option<Rung> {
+        let (urgency, _) = Urgency::effective(Some(&self.urgency));
+        let climbed = Duty::ALL.into_iter().filter_map(|duty| {
+            let step = usize::from(self.due.of(duty).climbed).checked_sub(1)?;
+            Some(Rung::at(step, duty, urgency))
+        });
+        climbed.max()
+    }
+
+    /// Of what is for information nothing is owed once it was read.
+    fn is_read(&self) -> bool {
+        self.delivery.opened && self.urgency == Urgency::Information.as_str()
     }
 
     /// The value under [`delivery_key`].
@@ -200,7 +229,8 @@ impl DeliveryRecord {
             feedback: self.feedback,
             rewraps: self.rewraps.as_slice().into(),
             withdrawn_by: self.withdrawn_by,
-            due: self.due,
+            stand_ins: delivery.stand_ins.as_slice().into(),
+            due: self.due.since(self.accepted_at),
         })
     }
 
@@ -219,6 +249,7 @@ impl DeliveryRecord {
             withdrawal: lean.withdrawal,
             outcome: lean.outcome.map(str::to_owned),
             phone: lean.phone,
+            stand_ins: lean.stand_ins.into_owned(),
         };
         Some(Self {
             delivery,
@@ -233,7 +264,7 @@ impl DeliveryRecord {
             feedback: lean.feedback,
             rewraps: lean.rewraps.into_owned(),
             withdrawn_by: lean.withdrawn_by,
-            due: lean.due,
+            due: lean.due.after(lean.accepted_at),
         })
     }
 }
@@ -316,6 +347,25 @@ pub fn sender_number_key(agency: &str) -> Key {
 /// `t`: a full tile.
 pub fn tile_key(level: u8, index: u64) -> Key {
     key(b't', &[&[level], &index.to_be_bytes()])
+}
+
+/// `w`: a delivery whose next rung is climbed then.
+pub fn wake_key(seconds: u64, concern: u64, addressed: &InboxId) -> Key {
+    let (seconds, concern) = (seconds.to_be_bytes(), concern.to_be_bytes());
+    key(b'w', &[&seconds, &concern, addressed.as_str().as_bytes()])
+}
+
+/// `w`: the first key of a second, and so the end of all before it.
+pub fn wakes_from(seconds: u64) -> Key {
+    key(b'w', &[&seconds.to_be_bytes()])
+}
+
+/// What a [`wake_key`] says.
+pub fn wake_of(key: &[u8]) -> Option<(u64, u64, InboxId)> {
+    let (seconds, rest) = key.get(1..)?.split_first_chunk()?;
+    let (concern, addressed) = rest.split_first_chunk()?;
+    let addressed = std::str::from_utf8(addressed).ok()?.parse().ok()?;
+    Some((u64::from_be_bytes(*seconds), u64::from_be_bytes(*concern), addressed))
 }
 
 /// The entry number at the end of a key.

@@ -207,6 +207,15 @@ impl Broker {
         work: Work,
         admitted: Option<Admitted>,
     ) -> Result<Done, Error> {
+        self.hand_over(work, admitted)?.done().await
+    }
+
+    /// Hands work to the committer, to be waited for later.
+    pub(super) fn hand_over(
+        &self,
+        work: Work,
+        admitted: Option<Admitted>,
+    ) -> Result<UnderWay, Error> {
         if self.shared.stopped.load(Ordering::SeqCst) {
             return Err(Error::Broken("the ledger has stopped".into()));
         }
@@ -215,7 +224,17 @@ impl Broker {
             TrySendError::Full(_) => Error::Busy(limits::BUSY_DELAY),
             TrySendError::Closed(_) => Error::Broken("the ledger has stopped".into()),
         })?;
-        answer.await.unwrap_or(Err(Error::Unknown))
+        Ok(UnderWay(answer))
+    }
+}
+
+/// Work that the committer has. Dropped, it is left where it is.
+pub(super) struct UnderWay(oneshot::Receiver<Result<Done, Error>>);
+
+impl UnderWay {
+    /// Waits until it is durable.
+    pub(super) async fn done(self) -> Result<Done, Error> {
+        self.0.await.unwrap_or(Err(Error::Unknown))
     }
 }
 

@@ -122,6 +122,11 @@ impl Directory {
         self.agencies.get(id)
     }
 
+    /// The area of an agency.
+    pub fn area_of(&self, agency: &str) -> Option<&proto::Area> {
+        self.areas.get(&self.agencies.get(agency)?.area)
+    }
+
     /// All agencies, by id.
     pub fn agencies(&self) -> impl Iterator<Item = &proto::Agency> {
         self.agencies.values()
@@ -192,8 +197,7 @@ impl Directory {
                 next = deputy_of(&deputy);
                 seen.push(deputy);
             }
-            let area = self.agencies.get(inbox.agency()).map(|agency| &agency.area);
-            let area = area.and_then(|id| self.areas.get(id));
+            let area = self.area_of(inbox.agency());
             if let Some(out_of_hours) = area.and_then(|area| named(&area.out_of_hours)) {
                 add(&out_of_hours);
             }

@@ -1,17 +1,20 @@
 //! Deadlines: by when a person must have acknowledged, decided and told the sender, and the ladder
 //! that is climbed while nobody has.
 //!
-//! Takes an urgency, a calendar and the moment of acceptance (of the decision, for feedback);
-//! gives moments. What has happened since changes none of them: being stored, redirected or
-//! misdirected neither stops nor starts a clock.
+//! Takes a duty, an urgency, a calendar and the moment of acceptance (of the decision, for
+//! feedback); gives moments. What has happened since changes none of them: being stored,
+//! redirected or misdirected neither stops nor starts a clock.
 //!
-//! | urgency | acknowledgement | decision | clock | ladder |
+//! | urgency | acknowledgement | decision | clock | told while it is not done |
 //! |---|---|---|---|---|
-//! | immediate | 15 min | 1 h | day and night | 0, ⅓, ⅔ and all of the time |
-//! | urgent | 1 h | 4 h | day and night | 0, ⅓, ⅔ and all of the time |
-//! | prompt | 4 working h | 1 working day | working hours | 0, 50, 80 and 100 % |
-//! | routine | 1 working day | 3 working days | working days | 100 %, then one working day more |
-//! | information | opened in 3 working days | none | working days | none |
+//! | immediate | 15 min | 1 h | day and night | deputy ⅓, area out-of-hours ⅔, senior at the end |
+//! | urgent | 1 h | 4 h | day and night | the same |
+//! | prompt | 4 working h | 1 working day | working hours | deputy 50 %, manager 80 %, senior 100 % |
+//! | routine | 1 working day | 3 working days | working days | manager 100 %, senior a working day later |
+//! | information | opened in 3 working days | none | working days | nobody |
+//!
+//! At the foot of the ladder stands the duty role itself, and the concern's own entry tells it.
+//! Feedback is due one working day after the decision, with the ladder of routine.
 //!
 //! Pure. Holds: I14. Knows: clock.
 
@@ -21,7 +24,7 @@ use super::{
 };
 use crate::clock::Moment;
 
-/// What must be done by then.
+/// What must be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Duty {
     /// A named person takes it; of what is for information, reads it.
@@ -32,110 +35,144 @@ pub enum Duty {
     Feedback,
 }
 
+impl Duty {
+    /// In the order in which they fall due.
+    pub const ALL: [Self; 3] = [Self::Acknowledge, Self::Decide, Self::Feedback];
+
+    /// The stable word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Acknowledge => "acknowledge",
+            Self::Decide => "decide",
+            Self::Feedback => "feedback",
+        }
+    }
+
+    /// The duty of a word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|duty| duty.as_str() == word)
+    }
+
+    /// How long a person has, if there is anything to do.
+    #[must_use]
+    pub const fn time_allowed(self, urgency: Urgency) -> Option<Clock> {
+        let clock = match (self, urgency) {
+            (Self::Acknowledge, Urgency::Immediate) => Clock::Elapsed(15),
+            (Self::Acknowledge, Urgency::Urgent) => Clock::Elapsed(60),
+            (Self::Acknowledge, Urgency::Prompt) => Clock::WorkingMinutes(4 * 60),
+            (Self::Acknowledge, Urgency::Routine) => Clock::WorkingDays(1),
+            (Self::Acknowledge, Urgency::Information) => Clock::WorkingDays(3),
+            (Self::Decide, Urgency::Immediate) => Clock::Elapsed(60),
+            (Self::Decide, Urgency::Urgent) => Clock::Elapsed(4 * 60),
+            (Self::Decide, Urgency::Prompt) => Clock::WorkingDays(1),
+            (Self::Decide, Urgency::Routine) => Clock::WorkingDays(3),
+            (Self::Decide | Self::Feedback, Urgency::Information) => return None,
+            (Self::Feedback, _) => Clock::WorkingDays(1),
+        };
+        Some(clock)
+    }
+
+    /// Who is told at the middle step of the ladder: whoever is awake, or whoever leads.
+    #[must_use]
+    pub const fn middle_rung(self, urgency: Urgency) -> Rung {
+        match (self, urgency) {
+            (Self::Acknowledge | Self::Decide, Urgency::Immediate | Urgency::Urgent) => {
+                Rung::OutOfHours
+            }
+            _ => Rung::Manager,
+        }
+    }
+}
+
 /// Who is told at a rung, beside those of the rungs before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rung {
-    /// The duty role itself.
-    Duty,
-    /// Its deputy.
+    /// The deputy of the duty role.
     Deputy,
     /// The area's out-of-hours team; the sender is told to ring now.
     OutOfHours,
-    /// The exchange's on-call staff and the agency's senior manager.
+    /// The team's manager.
+    Manager,
+    /// The exchange's on-call staff and the senior post.
     Senior,
 }
 
-/// A duty and its time.
+/// How many steps every ladder has.
+pub const STEPS: usize = 3;
+
+impl Rung {
+    /// The stable word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deputy => "deputy",
+            Self::OutOfHours => "out_of_hours",
+            Self::Manager => "manager",
+            Self::Senior => "senior",
+        }
+    }
+
+    /// The rung of a word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Deputy, Self::OutOfHours, Self::Manager, Self::Senior]
+            .into_iter()
+            .find(|rung| rung.as_str() == word)
+    }
+
+    /// The rung at a step, of a duty of this urgency.
+    #[must_use]
+    pub const fn at(step: usize, duty: Duty, urgency: Urgency) -> Self {
+        match step {
+            0 => Self::Deputy,
+            1 => duty.middle_rung(urgency),
+            _ => Self::Senior,
+        }
+    }
+
+    /// The step that it stands on.
+    #[must_use]
+    pub const fn step(self) -> usize {
+        match self {
+            Self::Deputy => 0,
+            Self::OutOfHours | Self::Manager => 1,
+            Self::Senior => 2,
+        }
+    }
+}
+
+/// A time, and the ladder that leads to it and beyond.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deadline {
-    /// What must be done.
-    pub duty: Duty,
     /// By when.
     pub due: Moment,
-    /// Who is told, and when, as long as it is not done; in order.
-    pub ladder: Vec<(Rung, Moment)>,
+    /// When each step is climbed as long as it is not done, in order; `None` for one that is
+    /// left out.
+    pub steps: [Option<Moment>; STEPS],
 }
-
-const THIRDS: [(Rung, (u32, u32)); 4] = [
-    (Rung::Duty, (0, 3)),
-    (Rung::Deputy, (1, 3)),
-    (Rung::OutOfHours, (2, 3)),
-    (Rung::Senior, (3, 3)),
-];
-const PERCENTS: [(Rung, (u32, u32)); 4] = [
-    (Rung::Duty, (0, 100)),
-    (Rung::Deputy, (50, 100)),
-    (Rung::OutOfHours, (80, 100)),
-    (Rung::Senior, (100, 100)),
-];
-/// Feedback is due so long after the decision.
-pub const FEEDBACK: Clock = Clock::WorkingDays(1);
 
 impl Deadline {
-    /// What a concern of this urgency sets, accepted then, for an inbox with this calendar.
+    /// Of a duty that begins now, for an inbox with this calendar; `None` if there is nothing
+    /// to do.
     #[must_use]
-    pub fn of_concern(urgency: Urgency, calendar: &Calendar, accepted: Moment) -> Vec<Self> {
-        let clocks = [
-            (Duty::Acknowledge, Some(acknowledgement(urgency))),
-            (Duty::Decide, decision(urgency)),
-        ];
-        clocks
-            .into_iter()
-            .filter_map(|(duty, clock)| Some(Self::new(duty, urgency, calendar, clock?, accepted)))
-            .collect()
-    }
-
-    /// What a decision sets: that the sender is told.
-    #[must_use]
-    pub fn of_decision(urgency: Urgency, calendar: &Calendar, decided: Moment) -> Option<Self> {
-        let owed = urgency != Urgency::Information;
-        owed.then(|| Self::new(Duty::Feedback, Urgency::Routine, calendar, FEEDBACK, decided))
-    }
-
-    fn new(duty: Duty, urgency: Urgency, calendar: &Calendar, clock: Clock, from: Moment) -> Self {
+    pub fn of(duty: Duty, urgency: Urgency, calendar: &Calendar, from: Moment) -> Option<Self> {
+        let clock = duty.time_allowed(urgency)?;
         let due = calendar.due(clock, from);
-        let parts = |parts: &[(Rung, (u32, u32))]| {
-            parts
-                .iter()
-                .map(|(rung, part)| (*rung, calendar.part_due(clock, *part, from)))
-                .collect()
+        let parts = |first, second| {
+            let part = |part| Some(calendar.part_due(clock, part, from));
+            [part(first), part(second), Some(due)]
         };
-        let ladder = match urgency {
-            Urgency::Immediate | Urgency::Urgent => parts(&THIRDS),
-            Urgency::Prompt => parts(&PERCENTS),
-            Urgency::Routine => {
-                vec![
-                    (Rung::OutOfHours, due),
-                    (Rung::Senior, calendar.due(Clock::WorkingDays(1), due)),
-                ]
+        let steps = match (duty, urgency) {
+            (_, Urgency::Information) => [None; STEPS],
+            (Duty::Feedback, _) | (_, Urgency::Routine) => {
+                [None, Some(due), Some(calendar.due(Clock::WorkingDays(1), due))]
             }
-            Urgency::Information => Vec::new(),
+            (_, Urgency::Immediate | Urgency::Urgent) => parts((1, 3), (2, 3)),
+            (_, Urgency::Prompt) => parts((50, 100), (80, 100)),
         };
-        Self { duty, due, ladder }
-    }
-}
-
-/// How long a person has to acknowledge.
-#[must_use]
-pub fn acknowledgement(urgency: Urgency) -> Clock {
-    match urgency {
-        Urgency::Immediate => Clock::Elapsed(15),
-        Urgency::Urgent => Clock::Elapsed(60),
-        Urgency::Prompt => Clock::WorkingMinutes(4 * 60),
-        Urgency::Routine => Clock::WorkingDays(1),
-        Urgency::Information => Clock::WorkingDays(3),
-    }
-}
-
-/// How long a person has to decide, if anything is to be decided.
-#[must_use]
-pub fn decision(urgency: Urgency) -> Option<Clock> {
-    match urgency {
-        Urgency::Immediate => Some(Clock::Elapsed(60)),
-        Urgency::Urgent => Some(Clock::Elapsed(4 * 60)),
-        Urgency::Prompt => Some(Clock::WorkingDays(1)),
-        Urgency::Routine => Some(Clock::WorkingDays(3)),
-        Urgency::Information => None,
+        Some(Self { due, steps })
     }
 }
 
@@ -150,22 +187,27 @@ mod tests {
     fn told(urgency: Urgency) -> Vec<String> {
         let calendar = Calendar::named("england-working-hours").unwrap();
         let short = |at: Moment| at.rfc3339()[8..16].replace('T', " ");
-        let of = |Deadline { duty, due, ladder }: Deadline| {
-            let rungs = ladder.iter().map(|(rung, at)| format!(" · {rung:?} {}", short(*at)));
-            format!("{duty:?} by {}{}", short(due), rungs.collect::<String>())
+        let of = |duty| {
+            let Deadline { due, steps } = Deadline::of(duty, urgency, &calendar, FRIDAY)?;
+            let rungs = (0..).zip(steps).filter_map(|(step, at)| {
+                Some(format!(" · {} {}", Rung::at(step, duty, urgency).as_str(), short(at?)))
+            });
+            Some(format!("{} by {}{}", duty.as_str(), short(due), rungs.collect::<String>()))
         };
-        Deadline::of_concern(urgency, &calendar, FRIDAY).into_iter().map(of).collect()
+        Duty::ALL.into_iter().filter_map(of).collect()
     }
+
+    const FEEDBACK: &str = "feedback by 23 16:00 · manager 23 16:00 · senior 24 16:00";
 
     #[test]
     fn what_cannot_wait_runs_through_the_weekend() {
         assert_eq!(
             told(Urgency::Immediate),
             [
-                "Acknowledge by 20 16:15 · Duty 20 16:00 · Deputy 20 16:05 · OutOfHours 20 16:10 · \
-                 Senior 20 16:15",
-                "Decide by 20 17:00 · Duty 20 16:00 · Deputy 20 16:20 · OutOfHours 20 16:40 · \
-                 Senior 20 17:00",
+                "acknowledge by 20 16:15 · deputy 20 16:05 · out_of_hours 20 16:10 · \
+                 senior 20 16:15",
+                "decide by 20 17:00 · deputy 20 16:20 · out_of_hours 20 16:40 · senior 20 17:00",
+                FEEDBACK,
             ]
         );
     }
@@ -176,10 +218,9 @@ mod tests {
         assert_eq!(
             told(Urgency::Prompt),
             [
-                "Acknowledge by 23 12:00 · Duty 20 16:00 · Deputy 23 10:00 · OutOfHours 23 11:12 · \
-                 Senior 23 12:00",
-                "Decide by 23 16:00 · Duty 20 16:00 · Deputy 23 12:00 · OutOfHours 23 14:24 · \
-                 Senior 23 16:00",
+                "acknowledge by 23 12:00 · deputy 23 10:00 · manager 23 11:12 · senior 23 12:00",
+                "decide by 23 16:00 · deputy 23 12:00 · manager 23 14:24 · senior 23 16:00",
+                FEEDBACK,
             ]
         );
     }
@@ -189,18 +230,24 @@ mod tests {
         assert_eq!(
             told(Urgency::Routine),
             [
-                "Acknowledge by 23 16:00 · OutOfHours 23 16:00 · Senior 24 16:00",
-                "Decide by 25 16:00 · OutOfHours 25 16:00 · Senior 26 16:00",
+                "acknowledge by 23 16:00 · manager 23 16:00 · senior 24 16:00",
+                "decide by 25 16:00 · manager 25 16:00 · senior 26 16:00",
+                FEEDBACK,
             ]
         );
-        assert_eq!(told(Urgency::Information), ["Acknowledge by 25 16:00"]);
+        assert_eq!(told(Urgency::Information), ["acknowledge by 25 16:00"]);
     }
 
     #[test]
-    fn the_sender_is_told_a_working_day_after_the_decision() {
-        let calendar = Calendar::named("england-working-hours").unwrap();
-        let feedback = Deadline::of_decision(Urgency::Prompt, &calendar, FRIDAY).unwrap();
-        assert_eq!(feedback.due.rfc3339(), "2026-11-23T16:00:00Z");
-        assert_eq!(Deadline::of_decision(Urgency::Information, &calendar, FRIDAY), None);
+    fn words_and_steps_lead_back_to_their_rungs() {
+        for (duty, urgency) in
+            Duty::ALL.into_iter().flat_map(|duty| Urgency::ALL.map(|u| (duty, u)))
+        {
+            assert_eq!(Duty::parse(duty.as_str()), Some(duty));
+            for step in 0..STEPS {
+                let rung = Rung::at(step, duty, urgency);
+                assert_eq!((rung.step(), Rung::parse(rung.as_str())), (step, Some(rung)));
+            }
+        }
     }
 }

@@ -19,6 +19,9 @@
 //!  │ Withdrawn │   Withdrawn later than Queued is announced, and the holder confirms; the state
 //!  └───────────┘   stays, because somebody may already have begun to act.
 //!
+//!  offered (exchange)     A stand-in may acknowledge it before the decision, and holds it then;
+//!                         whom it was taken over from may take it back.
+//!
 //!  owes the next action:  Queued         the exchange: it must deliver
 //!                         Stored, Acknowledged, Decided    the holder
 //!                         FeedbackSent   the sender: its system must store
@@ -29,10 +32,13 @@
 //! Holds: I6, I7.
 //! Knows: nothing.
 
+mod event;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::event::{Actor, Event};
 use super::ids::InboxId;
 use super::refusal::Refusal;
 
@@ -137,17 +143,6 @@ pub enum Phone {
     Confirmed,
 }
 
-/// In what part a party speaks about a delivery. Anyone else is refused before it comes here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Actor {
-    /// The exchange itself. It never acknowledges, decides or gives feedback.
-    Exchange,
-    /// The agency whose inbox holds the delivery.
-    Holder,
-    /// The agency that sent it.
-    Sender,
-}
-
 /// Who owes the next action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Party<'d> {
@@ -159,94 +154,6 @@ pub enum Party<'d> {
     Recipient(&'d InboxId),
     /// The sender must store feedback or seal anew.
     Sender,
-}
-
-/// What a party says about a delivery.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The holder's system has it on disk.
-    Stored,
-    /// The holder's system could not take it.
-    NotTaken,
-    /// The holder has no key that opens it.
-    CannotOpen,
-    /// A person of the holder read it.
-    Opened,
-    /// A named person took ownership; said again, another person did.
-    Acknowledged,
-    /// The holder decided; said again, it decided anew.
-    Decided {
-        /// A code of the outcome list; checked before.
-        outcome: String,
-    },
-    /// The holder told the sender.
-    FeedbackSent,
-    /// The sender's system has the feedback on disk.
-    FeedbackStored,
-    /// The holder passes it on.
-    Redirected {
-        /// The inbox that has it from now on.
-        next: InboxId,
-    },
-    /// The holder says that it never was theirs.
-    Misdirected {
-        /// The inbox that has it from now on.
-        next: InboxId,
-    },
-    /// The sender sealed the body anew.
-    Resealed,
-    /// The sender withdraws what it said.
-    WithdrawnBySender,
-    /// The holder has seen the withdrawal.
-    WithdrawalConfirmed,
-    /// The exchange records that the holder was told by telephone.
-    ToldByPhone,
-    /// The holder confirms that, and names who took it.
-    ToldByPhoneConfirmed,
-}
-
-impl Event {
-    /// The stable word.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Stored => "stored",
-            Self::NotTaken => "not_taken",
-            Self::CannotOpen => "cannot_open",
-            Self::Opened => "opened",
-            Self::Acknowledged => "acknowledged",
-            Self::Decided { .. } => "decided",
-            Self::FeedbackSent => "feedback_sent",
-            Self::FeedbackStored => "feedback_stored",
-            Self::Redirected { .. } => "redirected",
-            Self::Misdirected { .. } => "misdirected",
-            Self::Resealed => "resealed",
-            Self::WithdrawnBySender => "withdrawn",
-            Self::WithdrawalConfirmed => "withdrawal_confirmed",
-            Self::ToldByPhone => "told_by_phone",
-            Self::ToldByPhoneConfirmed => "told_by_phone_confirmed",
-        }
-    }
-
-    /// The only one who can say it.
-    #[must_use]
-    pub const fn speaker(&self) -> Actor {
-        match self {
-            Self::ToldByPhone => Actor::Exchange,
-            Self::FeedbackStored | Self::Resealed | Self::WithdrawnBySender => Actor::Sender,
-            Self::Stored
-            | Self::NotTaken
-            | Self::CannotOpen
-            | Self::Opened
-            | Self::Acknowledged
-            | Self::Decided { .. }
-            | Self::FeedbackSent
-            | Self::Redirected { .. }
-            | Self::Misdirected { .. }
-            | Self::WithdrawalConfirmed
-            | Self::ToldByPhoneConfirmed => Actor::Holder,
-        }
-    }
 }
 
 /// What an event did.
@@ -277,6 +184,9 @@ pub struct Delivery {
     pub outcome: Option<String>,
     /// A call to the holder.
     pub phone: Option<Phone>,
+    /// The inboxes that can take it over: those that a rung has offered it to, and whom it was
+    /// taken over from.
+    pub stand_ins: Vec<InboxId>,
 }
 
 impl Delivery {
@@ -292,6 +202,7 @@ impl Delivery {
             withdrawal: None,
             outcome: None,
             phone: None,
+            stand_ins: Vec::new(),
         }
     }
 
@@ -380,6 +291,12 @@ impl Delivery {
             {
                 Ok(self.with(|next| next.phone = Some(Phone::Confirmed)))
             }
+            (Event::Offered { to }, _) => Ok(self.offered(to)),
+            (Event::TakenOver { by }, state)
+                if state.is_undecided() && self.stand_ins.contains(by) =>
+            {
+                Ok(self.taken_over(by))
+            }
             _ => Err(self.out_of_turn(event)),
         }
     }
@@ -412,6 +329,29 @@ impl Delivery {
         })
     }
 
+    fn offered(&self, to: &InboxId) -> Applied {
+        self.with(|next| {
+            if *to != next.holder && !next.stand_ins.contains(to) {
+                next.stand_ins.push(to.clone());
+            }
+        })
+    }
+
+    /// The one it was taken over from can take it back.
+    fn taken_over(&self, by: &InboxId) -> Applied {
+        let others = self.stand_ins.iter().filter(|stand_in| *stand_in != by);
+        Applied::Changed(Self {
+            holder: by.clone(),
+            state: State::Acknowledged,
+            opened: false,
+            trouble: None,
+            withdrawal: self.withdrawal.map(|_| Withdrawal::Announced),
+            phone: None,
+            stand_ins: others.chain([&self.holder]).cloned().collect(),
+            ..self.clone()
+        })
+    }
+
     fn passed_to(&self, next: &InboxId) -> Result<Applied, Refusal> {
         if *next == self.holder {
             return Err(Refusal::NextOwnerRequired);
@@ -423,6 +363,12 @@ impl Delivery {
             // The new holder has confirmed nothing, and was not called.
             withdrawal: self.withdrawal.map(|_| Withdrawal::Announced),
             phone: None,
+            stand_ins: self
+                .stand_ins
+                .iter()
+                .filter(|stand_in| *stand_in != next)
+                .cloned()
+                .collect(),
             // Who could not open it cannot have wrapped it for the next: trouble stays.
             ..self.clone()
         }))

@@ -112,6 +112,7 @@ impl Server {
             clock: Arc::clone(&clock),
         };
         let mut tasks = vec![tokio::spawn(listener.serve(socket, service, ended.clone()))];
+        tasks.push(tokio::spawn(broker.clone().escalate(ended.clone())));
         tasks.push(tokio::spawn(watch_files(Arc::clone(&trust), ended.clone())));
         let mut metrics = None;
         if let Some(socket) = operators {

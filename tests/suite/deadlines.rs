@@ -2,7 +2,12 @@
 
 use cairn::{
     clock::Moment,
-    domain::{calendar::Calendar, deadline, ids::InboxId, vocabulary::Urgency},
+    domain::{
+        calendar::Calendar,
+        deadline::{Deadline, Duty},
+        ids::InboxId,
+        vocabulary::Urgency,
+    },
     proto::{self, Facts, GetConcernRequest, directory_change::Change, get_concern_request::By},
     wire::client::Client,
 };
@@ -43,9 +48,13 @@ async fn each_recipient_has_the_deadlines_of_its_own_calendar_and_keeps_them() {
     let entry = sent(police, &document).await;
     let (facts, accepted, before) = seen(police, entry).await;
     let calendars = [Calendar::named("scotland-school-days").unwrap(), Calendar::Always];
-    let due = |clock| calendars.each_ref().map(|by| seconds(by.due(clock, accepted)));
-    assert_eq!(facts.acknowledgement_due, due(deadline::acknowledgement(Urgency::Prompt)));
-    assert_eq!(facts.decision_due, due(deadline::decision(Urgency::Prompt).unwrap()));
+    let due = |duty| {
+        calendars
+            .each_ref()
+            .map(|by| seconds(Deadline::of(duty, Urgency::Prompt, by, accepted).unwrap().due))
+    };
+    assert_eq!(facts.acknowledgement_due, due(Duty::Acknowledge));
+    assert_eq!(facts.decision_due, due(Duty::Decide));
     for (delivery, number) in before.iter().zip(0..) {
         assert_eq!(delivery.addressed, both[number]);
         assert_eq!(delivery.acknowledgement_due, facts.acknowledgement_due[number]);

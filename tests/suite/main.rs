@@ -9,6 +9,7 @@ mod connections;
 mod deadlines;
 mod demo;
 mod disk;
+mod escalation;
 mod flow;
 mod full;
 mod keys;

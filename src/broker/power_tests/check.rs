@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::{Broker, Error, records};
+use super::ladder::Ladders;
 use super::template;
 use super::world::{Judged, Told, World};
 use crate::{
@@ -46,9 +47,11 @@ impl World {
     }
 
     fn look(&mut self, broker: &Broker) -> Judged<()> {
+        self.climb(broker)?;
         self.repeats(broker)?;
         self.conflict(broker)?;
-        self.history(broker)
+        self.told.rungs = self.history(broker)?;
+        Ok(())
     }
 
     /// I8: a repeat gets the original receipt, byte for byte; who was told nothing is told now.
@@ -101,13 +104,14 @@ impl World {
     }
 
     /// I4, I6, I8: one history from the first entry on, each request once, every checkpoint that was
-    /// seen a prefix of it, deliveries = closed + open.
-    fn history(&self, broker: &Broker) -> Judged<()> {
+    /// seen a prefix of it, deliveries = closed + open, the ladders climbed. How many rungs it has.
+    fn history(&self, broker: &Broker) -> Judged<u64> {
         let size = broker.tree().head().growth.size();
         let mut growth = Growth::new();
         let mut roots: BTreeMap<u64, Hash> = BTreeMap::new();
         let mut requests: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
         let (mut addressed, mut held) = (0, 0);
+        let mut ladders = Ladders::default();
         for scanned in broker.shared.journal.scan(0, size) {
             match scanned.map_err(|error| format!("scanning: {error}"))? {
                 Scanned::Entry { index, record, .. } => {
@@ -121,6 +125,7 @@ impl World {
                     if facts.r#type() == EntryType::Refusal || facts.request_key.is_empty() {
                         continue;
                     }
+                    ladders.entry(index, &facts)?;
                     if let Some(first) = requests.insert(facts.request_key.clone(), index) {
                         return Err(format!("entries {first} and {index} are one request"));
                     }
@@ -138,10 +143,11 @@ impl World {
         for checkpoint in self.seen.iter().chain([head]).filter(|seen| !seen.is_empty()) {
             self.is_prefix(checkpoint, &roots)?;
         }
+        ladders.are_climbed(broker)?;
         let summary = broker.summary();
         let counted = summary.closed + summary.open;
         match addressed == held && counted == held && summary.deliveries == counted {
-            true => Ok(()),
+            true => Ok(ladders.rungs),
             false => Err(format!("{addressed} deliveries, {held} kept, {counted} counted")),
         }
     }

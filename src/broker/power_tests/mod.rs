@@ -1,11 +1,13 @@
 //! The exchange on a disk that forgets, fails and lies: committer, journal and index together,
-//! judged by the receipts and checkpoints that left the process.
+//! judged by the receipts and checkpoints that left the process, and by the ladders, of which each
+//! rung must be climbed once.
 //!
 //! A run is one seed, as in the journal's own power tests; the index, which is sled's and on the
 //! machine's disk, is at each start as it was, older, or gone. What counts as failure, what this
 //! cannot see, and the table of planted bugs: `tests/durability.md`.
 
 mod check;
+mod ladder;
 mod planted;
 mod template;
 mod world;
@@ -56,6 +58,7 @@ fn every_receipt_that_left_is_honoured_for_ever() {
                 told.repeats += more.repeats;
                 told.lives += more.lives;
                 told.steps += more.steps;
+                told.rungs += more.rungs;
             }
             Err(failure) => {
                 panic!("{}", again("every_receipt_that_left", seed, &failure));
@@ -63,6 +66,7 @@ fn every_receipt_that_left_is_honoured_for_ever() {
         }
     }
     println!("{told:?}");
+    assert!(told.rungs > 0, "some ladders were climbed");
 }
 
 /// I7: what is not stored is offered again and again, and after a restart too.

@@ -41,6 +41,7 @@ pub(super) struct Told {
     pub(super) repeats: u64,
     pub(super) lives: u64,
     pub(super) steps: u64,
+    pub(super) rungs: u64,
 }
 
 pub(super) struct World {
@@ -116,7 +117,9 @@ impl World {
 
     /// Starts the exchange; `None` where the disk did not let it.
     pub(super) fn start(&mut self) -> Judged<Option<Running>> {
-        self.clock += 1_000_000_000;
+        // Seconds, or long enough that rungs are due.
+        let hours = if self.chance.percent(40) { self.chance.below(4) } else { 0 };
+        self.clock += 1_000_000_000 * (1 + 3_600 * hours);
         let clock = Arc::new(ManualClock::at(Moment(self.clock)));
         match recovery::open(&self.data, clock) {
             Ok(running) => match self.runtime.block_on(running.settle()) {
@@ -165,6 +168,9 @@ impl World {
 
     /// Says things, alone or several while one is on its way to the disk.
     fn speak(&mut self, broker: &Broker) -> Judged<()> {
+        if !self.climb(broker)? {
+            return Ok(());
+        }
         self.resend(broker)?;
         for _ in 0..1 + self.chance.below(5) {
             if self.disk.is_out() || !broker.is_running() {

@@ -4,12 +4,15 @@
 //!
 //! Holds: I5, I6. Knows: domain, proto, store.
 
+use std::collections::BTreeSet;
+
 use super::{
-    super::records::{self, DeliveryRecord, Due, EntryMeta},
+    super::records::{self, DeliveryRecord, Due, DueBy, EntryMeta},
     Effect, Move,
 };
 use crate::{
     domain::{
+        deadline::Rung,
         ids::InboxId,
         lifecycle::{Actor, Applied, Delivery, Event, State},
         refusal::Refusal,
@@ -31,8 +34,9 @@ pub fn judge(view: &impl View, entry: u64, time: u64, facts: &Facts) -> Result<E
         EntryType::Stored => step.stored(),
         EntryType::NotTaken => step.trouble(Event::NotTaken),
         EntryType::CannotOpen => step.trouble(Event::CannotOpen),
-        EntryType::Opened => step.by_holder(Event::Opened),
-        EntryType::Acknowledgement => step.by_holder(Event::Acknowledged),
+        EntryType::Opened => step.opened(),
+        EntryType::Acknowledgement => step.acknowledged(),
+        EntryType::Escalation => step.escalated(),
         EntryType::Decision => step.by_holder(Event::Decided { outcome: facts.outcome.clone() }),
         EntryType::Feedback => step.feedback(),
         EntryType::Redirection => step.passed_on(|next| Event::Redirected { next }),
@@ -59,8 +63,14 @@ pub fn address(view: &impl View, facts: &mut Facts) {
     };
     match facts.r#type() {
         EntryType::Withdrawal => {
-            let told = records::deliveries(view, concern).into_iter().filter(had_it);
-            facts.inboxes = told.map(|record| record.delivery.holder.to_string()).collect();
+            let deliveries = records::deliveries(view, concern);
+            let holders = deliveries.iter().filter(|it| had_it(it)).map(|it| &it.delivery.holder);
+            // A stand-in has had it when it no longer waits there.
+            let waits = |it: &&InboxId| view.value(&records::queue_key(it, concern)).is_some();
+            let open = deliveries.iter().filter(|record| record.delivery.is_open());
+            let stand_ins = open.flat_map(|it| &it.delivery.stand_ins).filter(|it| !waits(it));
+            let told: BTreeSet<_> = holders.chain(stand_ins).map(ToString::to_string).collect();
+            facts.inboxes = told.into_iter().collect();
         }
         EntryType::Resealed => facts.inboxes = vec![facts.inbox.clone()],
         EntryType::Redirection | EntryType::Misdirection => {
@@ -85,7 +95,6 @@ impl<V: View> Step<'_, V> {
         }
         let mut effect = Effect::default();
         for (number, inbox) in self.facts.inboxes.iter().enumerate() {
-            let due = |all: &[u64]| all.get(number).copied().unwrap_or_default();
             let inbox: InboxId = inbox.parse().map_err(|_| Refusal::UnknownStatement)?;
             let after = DeliveryRecord {
                 delivery: Delivery::new(inbox),
@@ -101,9 +110,17 @@ impl<V: View> Step<'_, V> {
                 rewraps: Vec::new(),
                 withdrawn_by: None,
                 due: Due {
-                    acknowledgement: due(&self.facts.acknowledgement_due),
-                    decision: due(&self.facts.decision_due),
-                    feedback: 0,
+                    acknowledgement: DueBy::listed(
+                        number,
+                        &self.facts.acknowledgement_due,
+                        &self.facts.acknowledgement_rungs,
+                    ),
+                    decision: DueBy::listed(
+                        number,
+                        &self.facts.decision_due,
+                        &self.facts.decision_rungs,
+                    ),
+                    feedback: DueBy::default(),
                 },
             };
             effect.moves.push(Move { before: None, after });
@@ -116,7 +133,11 @@ impl<V: View> Step<'_, V> {
         let (answered, meta) = self.answered()?;
         let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
         match records::kind_of(&meta) {
-            EntryType::Concern => self.by_holder(Event::Stored),
+            EntryType::Concern => match self.as_stand_in(answered, &inbox)? {
+                // The holder's own disk is asked all the same.
+                Some(_) => Ok(Effect { unqueued: vec![(inbox, answered)], ..Effect::default() }),
+                None => self.by_holder(Event::Stored),
+            },
             EntryType::Feedback => {
                 let (concern, addressed) = meta.delivery.ok_or(Refusal::UnknownStatement)?;
                 let record =
@@ -134,7 +155,7 @@ impl<V: View> Step<'_, V> {
                 Ok(effect)
             }
             // Whoever was told may say so, also after passing the delivery on.
-            EntryType::Withdrawal | EntryType::Resealed => {
+            EntryType::Withdrawal | EntryType::Resealed | EntryType::Escalation => {
                 self.must_be_party_to(meta.thread)?;
                 Ok(Effect { unqueued: vec![(inbox, answered)], ..Effect::default() })
             }
@@ -146,12 +167,98 @@ impl<V: View> Step<'_, V> {
     /// feedback is offered again.
     fn trouble(&self, event: Event) -> Result<Effect, Refusal> {
         let (_, meta) = self.answered()?;
-        let Some((concern, addressed)) = meta.delivery else { return self.by_holder(event) };
+        let Some((concern, addressed)) = meta.delivery else {
+            // That a stand-in cannot take or open it is recorded; it is the holder's.
+            let (concern, _) = self.answered()?;
+            let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
+            return match self.as_stand_in(concern, &inbox)? {
+                Some(_) => Ok(Effect::default()),
+                None => self.by_holder(event),
+            };
+        };
         let record = self.delivery(concern, |record| record.delivery.addressed == addressed)?;
         match record.reply_to.is_some_and(|inbox| inbox.to_string() == self.facts.inbox) {
             true => Ok(Effect::default()),
             false => Err(Refusal::NotARecipient),
         }
+    }
+
+    /// A person read it: of the holder, or of a stand-in, which is recorded and no more.
+    fn opened(&self) -> Result<Effect, Refusal> {
+        let (concern, _) = self.answered()?;
+        let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
+        match self.as_stand_in(concern, &inbox)? {
+            Some(_) => Ok(Effect::default()),
+            None => self.by_holder(Event::Opened),
+        }
+    }
+
+    /// A named person took ownership: of the holder, or of a stand-in, who is the holder then.
+    fn acknowledged(&self) -> Result<Effect, Refusal> {
+        let (concern, _) = self.answered()?;
+        let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
+        let Some(record) = self.as_stand_in(concern, &inbox)? else {
+            let mut effect = self.by_holder(Event::Acknowledged)?;
+            effect.unqueued = self.still_offered(concern, &inbox);
+            return Ok(effect);
+        };
+        let (was, withdrawn) = (record.delivery.clone(), record.withdrawn_by);
+        let mut effect =
+            self.step(record, Actor::StandIn, Event::TakenOver { by: inbox.clone() })?;
+        effect.unqueued = self.still_offered(concern, &inbox);
+        // Whom it was taken over from is still to have it, and the next owner must hear of a
+        // withdrawal too.
+        if was.state == State::Queued {
+            effect.queued.push((was.holder, concern));
+        }
+        effect.queued.extend(withdrawn.map(|withdrawal| (inbox, withdrawal)));
+        Ok(effect)
+    }
+
+    /// Offers of a concern to stand-ins that have not stored it: nobody needs them any more, now
+    /// that somebody has taken it.
+    fn still_offered(&self, concern: u64, by: &InboxId) -> Vec<(InboxId, u64)> {
+        let deliveries = records::deliveries(self.view, concern);
+        let holds = |inbox: &InboxId| deliveries.iter().any(|it| it.delivery.holder == *inbox);
+        let of_this = deliveries.iter().filter(|record| {
+            record.delivery.holder == *by || record.delivery.stand_ins.contains(by)
+        });
+        of_this
+            .flat_map(|record| &record.delivery.stand_ins)
+            .filter(|inbox| *inbox != by && !holds(inbox))
+            .filter(|inbox| self.view.value(&records::queue_key(inbox, concern)).is_some())
+            .map(|inbox| (inbox.clone(), concern))
+            .collect()
+    }
+
+    /// A rung is climbed: what was to be done was not, and somebody else is told.
+    fn escalated(&self) -> Result<Effect, Refusal> {
+        let concern = self.facts.answers.ok_or(Refusal::UnknownStatement)?;
+        let addressed: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
+        let is_it = |record: &DeliveryRecord| record.delivery.addressed == addressed;
+        let mut deliveries = records::deliveries(self.view, concern);
+        let at = deliveries.iter().position(is_it).ok_or(Refusal::UnknownStatement)?;
+        let record = deliveries.swap_remove(at);
+        let due = record.next_step().filter(|next| {
+            next.at <= self.time / 1_000_000_000
+                && next.duty.as_str() == self.facts.subject
+                && Rung::parse(&self.facts.code).is_some_and(|rung| rung.step() == next.step)
+        });
+        let wanted = "escalation";
+        let next = due.ok_or(Refusal::OutOfTurn { state: record.delivery.state, wanted })?;
+        let (mut after, mut effect) = (record.clone(), Effect::default());
+        after.due.of_mut(next.duty).climbed = next.step as u8 + 1;
+        if let Ok(stand_in) = self.facts.next_inbox.parse::<InboxId>() {
+            let offer = Event::Offered { to: stand_in.clone() };
+            if let Applied::Changed(delivery) = record.delivery.apply(Actor::Exchange, &offer)? {
+                after.delivery = delivery;
+                effect.queued.push((stand_in, concern));
+            }
+        }
+        // The sender hears of each rung.
+        effect.queued.extend(record.reply_to.clone().map(|inbox| (inbox, self.entry)));
+        effect.moves.push(Move { before: Some(record), after });
+        Ok(effect)
     }
 
     fn feedback(&self) -> Result<Effect, Refusal> {
@@ -231,6 +338,11 @@ impl<V: View> Step<'_, V> {
         }
         for moved in &mut effect.moves {
             moved.after.withdrawn_by = Some(self.entry);
+            let offers = moved.after.delivery.stand_ins.iter().map(|it| (it.clone(), concern));
+            let waits = |(inbox, _): &(InboxId, u64)| {
+                self.view.value(&records::queue_key(inbox, concern)).is_some()
+            };
+            effect.unqueued.extend(offers.filter(waits));
         }
         let told = self.facts.inboxes.iter().filter_map(|inbox| inbox.parse().ok());
         effect.queued = told.map(|inbox| (inbox, self.entry)).collect();
@@ -248,7 +360,8 @@ impl<V: View> Step<'_, V> {
             for moved in &mut effect.moves {
                 self.must_suit(&moved.after)?;
                 moved.after.decision = Some(self.entry);
-                moved.after.due.feedback = self.facts.feedback_due;
+                let Facts { feedback_due, feedback_rungs, .. } = self.facts;
+                moved.after.due.feedback = DueBy::listed(0, &[*feedback_due], feedback_rungs);
             }
         }
         Ok(effect)
@@ -292,6 +405,20 @@ impl<V: View> Step<'_, V> {
         self.delivery(concern, |record| record.delivery.holder == *inbox)
     }
 
+    /// The delivery of a concern that an inbox can take over, unless it holds one itself.
+    fn as_stand_in(
+        &self,
+        concern: u64,
+        inbox: &InboxId,
+    ) -> Result<Option<DeliveryRecord>, Refusal> {
+        let mut deliveries = records::deliveries(self.view, concern);
+        if deliveries.iter().any(|record| record.delivery.holder == *inbox) {
+            return Ok(None);
+        }
+        let stands_in = |record: &DeliveryRecord| record.delivery.stand_ins.contains(inbox);
+        Ok(deliveries.iter().position(stands_in).map(|at| deliveries.swap_remove(at)))
+    }
+
     /// A delivery of a concern. To who has no part in it, one that is another's and one
     /// that does not exist look the same.
     fn delivery(
@@ -311,13 +438,9 @@ impl<V: View> Step<'_, V> {
     fn must_be_party_to(&self, answered: u64) -> Result<(), Refusal> {
         let sender = &self.facts.sender;
         let meta = records::meta(self.view, answered).ok_or(Refusal::UnknownStatement)?;
-        let received = |record: &DeliveryRecord| {
-            record.delivery.holder.agency() == sender
-                || record.delivery.addressed.agency() == sender
-        };
         let is_concern = records::kind_of(&meta) == EntryType::Concern;
         let party = (is_concern && meta.sender == *sender)
-            || records::deliveries(self.view, meta.thread).iter().any(received);
+            || records::deliveries(self.view, meta.thread).iter().any(|it| it.came_to(sender));
         if party { Ok(()) } else { Err(Refusal::UnknownStatement) }
     }
 }

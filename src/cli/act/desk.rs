@@ -246,35 +246,38 @@ pub(super) async fn concern(client: &Client, entry: u64) -> anyhow::Result<GetCo
     Ok(found.with_context(|| format!("concern {entry}"))?.into_inner())
 }
 
-/// The delivery that an inbox of ours has, and which inbox that is.
+/// The delivery that an inbox of ours has, or else stands in for, and which inbox that is.
 fn ours(
     found: &GetConcernResponse,
     agency: &str,
     asked: Option<&InboxId>,
 ) -> anyhow::Result<(InboxId, Delivery)> {
-    let has = |delivery: &&Delivery| {
-        let inbox = delivery.inbox.parse::<InboxId>().ok();
-        inbox.is_some_and(|inbox| match asked {
-            Some(asked) => inbox == *asked,
-            None => inbox.agency() == agency,
-        })
+    let is_ours = |inbox: &String| {
+        let inbox = inbox.parse::<InboxId>().ok()?;
+        let it_is = asked.map_or(inbox.agency() == agency, |asked| inbox == *asked);
+        it_is.then_some(inbox)
     };
-    let mut deliveries = found.deliveries.iter().filter(has);
+    let has = |delivery: &Delivery| Some((is_ours(&delivery.inbox)?, delivery.clone()));
+    let stands_in = |delivery: &Delivery| {
+        Some((delivery.stand_ins.iter().find_map(is_ours)?, delivery.clone()))
+    };
+    let mut deliveries: Vec<_> = found.deliveries.iter().filter_map(has).collect();
+    if deliveries.is_empty() {
+        deliveries.extend(found.deliveries.iter().filter_map(stands_in));
+    }
     let holders = || {
         let inboxes: Vec<&str> = found.deliveries.iter().map(|d| d.inbox.as_str()).collect();
         inboxes.join(", ")
     };
-    match (deliveries.next(), deliveries.next()) {
-        (Some(delivery), None) => Ok((delivery.inbox.parse()?, delivery.clone())),
-        (None, _) => bail!(
+    match deliveries.len() {
+        1 => Ok(deliveries.swap_remove(0)),
+        0 => bail!(
             "concern {}: {} does not have it; {} has",
             found.entry,
             asked.map_or_else(|| agency.to_owned(), ToString::to_string),
             holders()
         ),
-        (Some(_), Some(_)) => {
-            bail!("concern {}: {} have it; say for which with --inbox", found.entry, holders())
-        }
+        _ => bail!("concern {}: {} have it; say for which with --inbox", found.entry, holders()),
     }
 }
 
@@ -315,6 +318,10 @@ mod tests {
         assert_eq!(ours(&two, "sw", Some(&night)).unwrap().0, night);
         let error = ours(&one, "school", None).unwrap_err().to_string();
         assert!(error.contains("sw/duty, gp/duty"), "{error}");
+        let mut offered = one;
+        offered.deliveries[1].stand_ins = vec!["school/duty".into(), "sw/duty".into()];
+        assert_eq!(ours(&offered, "school", None).unwrap().1.inbox, "gp/duty", "it stands in");
+        assert_eq!(ours(&offered, "sw", None).unwrap().1.inbox, "sw/duty", "it has one itself");
     }
 
     #[test]

@@ -156,9 +156,11 @@ pub(super) fn detail(about: &Facts, detail: &[u8]) -> Result<Fields, proto::Unde
             said.number("signatures", Some(change.signatures.len() as u64));
         }
         EntryType::Query => look(&mut said, &about.code, detail)?,
-        EntryType::Unspecified | EntryType::Genesis | EntryType::Refusal | EntryType::Recovery => {
-            said.number("bytes", Some(detail.len() as u64))
-        }
+        EntryType::Unspecified
+        | EntryType::Genesis
+        | EntryType::Refusal
+        | EntryType::Recovery
+        | EntryType::Escalation => said.number("bytes", Some(detail.len() as u64)),
         _ => statement(&mut said, detail)?,
     }
     Ok(said.0)

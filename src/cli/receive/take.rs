@@ -95,7 +95,7 @@ impl Taker {
             self.complain(incoming, &about, reason, act).await?;
             return Ok(Taken::Left);
         }
-        self.say_stored(incoming, stored, kind(&opened)).await
+        self.say_stored(incoming, stored, &kind(incoming, &opened)).await
     }
 
     /// Opened and proved; once more with a newer directory, if its key was not known.
@@ -158,7 +158,7 @@ impl Taker {
             Ok(response) => {
                 let receipt = response.receipt.unwrap_or_default();
                 block_in_place(|| self.outbox.accepted(&id, &envelope, &receipt))?;
-                print::line(format_args!("{name}: {kind} from {}, stored", sender(incoming)))?;
+                print::line(format_args!("{name}: {kind}, stored"))?;
                 Ok(Taken::Stored)
             }
             Err(ClientError::Again(reason)) => {
@@ -329,18 +329,21 @@ fn is_concern(incoming: &Incoming) -> bool {
     facts.r#type() == proto::EntryType::Concern
 }
 
-fn sender(incoming: &Incoming) -> String {
-    proto::decode::<proto::Facts>(&incoming.facts).map(|facts| facts.sender).unwrap_or_default()
-}
-
-fn kind(opened: &Opened) -> &'static str {
-    match &opened.statement.act {
+/// What came and from whom, in words that name nobody.
+fn kind(incoming: &Incoming, opened: &Opened) -> String {
+    let facts: proto::Facts = proto::decode(&incoming.facts).unwrap_or_default();
+    let kind = match &opened.statement.act {
         Some(Act::Concern(_)) => "concern",
         Some(Act::Feedback(_)) => "feedback",
         Some(Act::Withdrawal(_)) => "withdrawal",
         Some(Act::Resealed(_)) => "new wraps",
+        _ if facts.r#type() == proto::EntryType::Escalation => {
+            let proto::Facts { inbox, subject, code, .. } = &facts;
+            return format!("notice: {inbox} did not {subject} in time, {code} told");
+        }
         _ => "statement",
-    }
+    };
+    format!("{kind} from {}", facts.sender)
 }
 
 /// Which offer of which statement: another one once it was passed on or sealed anew.

@@ -32,6 +32,7 @@ pub(super) fn state(delivery: &Delivery) -> String {
         (delivery.trouble.as_str(), delivery.trouble.replace('_', " ")),
         (delivery.withdrawal.as_str(), format!("withdrawal {}", delivery.withdrawal)),
         (delivery.phone.as_str(), format!("{} by phone", delivery.phone)),
+        (delivery.rung.as_str(), format!("{} told", delivery.rung.replace('_', " "))),
     ];
     words.extend(marks.into_iter().filter(|(said, _)| !said.is_empty()).map(|(_, mark)| mark));
     words.join(", ")
@@ -84,6 +85,9 @@ pub(super) fn delivery_json(delivery: &Delivery) -> Value {
         "decision_due": due_json(delivery.decision_due),
         "feedback_due": due_json(delivery.feedback_due),
         "next_due": due_json(delivery.next_due),
+        "rung": delivery.rung,
+        "stand_ins": delivery.stand_ins,
+        "next_rung_at": due_json(delivery.next_rung_at),
     })
 }
 

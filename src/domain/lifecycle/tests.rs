@@ -20,6 +20,14 @@ fn misdirected(next: &str) -> Event {
     Event::Misdirected { next: inbox(next) }
 }
 
+fn offered(to: &str) -> Event {
+    Event::Offered { to: inbox(to) }
+}
+
+fn taken_over(by: &str) -> Event {
+    Event::TakenOver { by: inbox(by) }
+}
+
 /// A new delivery after these events, each said by the one who can say it.
 fn after(events: &[Event]) -> Delivery {
     events.iter().fold(Delivery::new(inbox("sw-a/duty")), |delivery, event| {
@@ -72,6 +80,8 @@ fn every_event() -> Vec<Event> {
         Event::WithdrawalConfirmed,
         Event::ToldByPhone,
         Event::ToldByPhoneConfirmed,
+        offered("sw-d/duty"),
+        taken_over("sw-d/duty"),
     ]
 }
 
@@ -115,6 +125,8 @@ fn each_event_is_taken_in_the_states_the_design_allows() {
         ("withdrawal_confirmed", "-------"),
         ("told_by_phone", "+++++--"),
         ("told_by_phone_confirmed", "-------"),
+        ("offered", "+++++--"),
+        ("taken_over", "-------"),
     ];
     for (event, (word, marks)) in every_event().iter().zip(allowed) {
         assert_eq!(event.as_str(), word);
@@ -136,7 +148,7 @@ fn each_event_is_taken_in_the_states_the_design_allows() {
 fn nobody_speaks_in_another_s_part() {
     for state in State::ALL {
         for event in every_event() {
-            for by in [Actor::Exchange, Actor::Holder, Actor::Sender] {
+            for by in [Actor::Exchange, Actor::Holder, Actor::Sender, Actor::StandIn] {
                 if by != event.speaker() {
                     assert!(after(&way_to(state)).apply(by, &event).is_err(), "{by:?} {event:?}");
                 }
@@ -258,6 +270,25 @@ fn a_call_owns_only_once_the_holder_confirms_it() {
 }
 
 #[test]
+fn a_stand_in_takes_it_over_only_once_offered_and_before_the_decision() {
+    for state in [State::Queued, State::Stored, State::Acknowledged] {
+        let mut way = way_to(state);
+        assert!(then(&way, &taken_over("sw-b/duty")).is_err());
+        way.push(offered("sw-b/duty"));
+        assert_eq!(after(&way).responsible(), after(&way_to(state)).responsible(), "offered only");
+        way.push(taken_over("sw-b/duty"));
+        let taken = after(&way);
+        assert_eq!((taken.state, &taken.holder), (State::Acknowledged, &inbox("sw-b/duty")));
+        assert_eq!(taken.responsible(), Party::Recipient(&inbox("sw-b/duty")));
+        way.push(taken_over("sw-a/duty"));
+        assert_eq!(after(&way).holder, inbox("sw-a/duty"), "and given back");
+    }
+    let mut way = way_to(State::Decided);
+    way.push(offered("sw-b/duty"));
+    assert!(then(&way, &taken_over("sw-b/duty")).is_err());
+}
+
+#[test]
 fn another_decision_needs_feedback_anew() {
     let mut way = way_to(State::FeedbackSent);
     way.push(decided("emergency_action"));
@@ -279,11 +310,14 @@ fn any_event() -> impl Strategy<Value = (Actor, Event)> {
         (prop::sample::select(every_event()), inboxes).prop_map(|(event, next)| match event {
             Event::Redirected { .. } => redirected(next),
             Event::Misdirected { .. } => misdirected(next),
+            Event::Offered { .. } => offered(next),
+            Event::TakenOver { .. } => taken_over(next),
             other => other,
         });
+    let actors = vec![Actor::Exchange, Actor::Holder, Actor::Sender, Actor::StandIn];
     let speaker = prop_oneof![
         8 => Just(None),
-        1 => prop::sample::select(vec![Actor::Exchange, Actor::Holder, Actor::Sender]).prop_map(Some),
+        1 => prop::sample::select(actors).prop_map(Some),
     ];
     (event, speaker).prop_map(|(event, by)| (by.unwrap_or(event.speaker()), event))
 }
@@ -308,9 +342,11 @@ proptest! {
             if let Ok(Applied::Changed(next)) = result {
                 prop_assert!(before.is_open(), "changed after its end");
                 let passed = matches!(event, Event::Redirected { .. } | Event::Misdirected { .. });
-                prop_assert_eq!(next.holder != before.holder, passed);
+                let taken = matches!(event, Event::TakenOver { .. });
+                prop_assert_eq!(next.holder != before.holder, passed || taken);
+                prop_assert!(!next.stand_ins.contains(&next.holder), "it stands in for itself");
                 prop_assert_eq!(&next.addressed, &before.addressed);
-                acknowledged = (acknowledged && !passed) || event == Event::Acknowledged;
+                acknowledged = (acknowledged && !passed) || event == Event::Acknowledged || taken;
                 outcome = (outcome && !passed) || matches!(event, Event::Decided { .. });
                 delivery = next;
             }

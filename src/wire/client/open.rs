@@ -23,7 +23,9 @@ use crate::{
         document::{Body, StatementFields, reassemble},
         ids::InboxId,
     },
-    proto::{self, Concern, Incoming, Signature, Statement, Wrap, statement::Act},
+    proto::{
+        self, Concern, EntryType, Facts, Incoming, Signature, Statement, Wrap, statement::Act,
+    },
 };
 
 /// Why what came is not what it says it is.
@@ -51,7 +53,7 @@ pub enum Suspect {
 
 /// A statement that came and is what it says it is.
 pub struct Opened {
-    /// What is said.
+    /// What is said; empty in a notice of the exchange's own, which the ledger's facts say.
     pub statement: Statement,
     /// The opened body; `None` if the statement has none.
     pub body: Option<Body>,
@@ -68,9 +70,12 @@ pub fn open(
     directory: &Directory,
     incoming: &Incoming,
 ) -> Result<Opened, Suspect> {
-    check_proof(folder, incoming)?;
+    let facts = check_proof(folder, incoming)?;
+    if is_notice(&facts) {
+        return Ok(Opened { statement: Statement::default(), body: None, key: None });
+    }
     let statement = signed(directory, &incoming.statement, incoming.signature.as_ref())?;
-    check_facts(incoming, &statement)?;
+    check_facts(&facts, &statement)?;
     let inbox: InboxId = incoming.inbox.parse().map_err(|_| Suspect::Statement("no such inbox"))?;
     let whole = incoming.body.as_ref().filter(|body| !body.ciphertext.is_empty());
     let (seal, body) = match (&statement.seal, whole, &statement.act) {
@@ -170,9 +175,7 @@ fn signed(
 }
 
 /// The facts in the ledger must be those of the statement that came with them.
-fn check_facts(incoming: &Incoming, statement: &Statement) -> Result<(), Suspect> {
-    let facts: proto::Facts =
-        proto::decode(&incoming.facts).map_err(|_| Suspect::Proof("no facts".into()))?;
+fn check_facts(facts: &Facts, statement: &Statement) -> Result<(), Suspect> {
     let to: std::collections::BTreeSet<&String> = statement.to.iter().collect();
     let addressed: std::collections::BTreeSet<&String> = facts.inboxes.iter().collect();
     // Who is told of a withdrawal or a resealing is the exchange's to find.
@@ -183,13 +186,19 @@ fn check_facts(incoming: &Incoming, statement: &Statement) -> Result<(), Suspect
     }
 }
 
+/// Whether it is the exchange that speaks, of a rung that was climbed. Nobody signs it: that it is
+/// in the ledger, which [`check_proof`] has seen, is all there is to say.
+fn is_notice(facts: &Facts) -> bool {
+    facts.r#type() == EntryType::Escalation && facts.sender.is_empty()
+}
+
 /// The leaf must be in the ledger, and commit to the facts that came with it.
-fn check_proof(folder: &SystemFolder, incoming: &Incoming) -> Result<(), Suspect> {
+fn check_proof(folder: &SystemFolder, incoming: &Incoming) -> Result<Facts, Suspect> {
     let (entry, tlog_proof) = (incoming.entry, &incoming.tlog_proof);
     let proof = Proof { entry, tlog_proof, leaf: &incoming.leaf };
     let leaf = proof.verify(&folder.vkey).map_err(Suspect::Proof)?;
     match commits(&leaf.facts, &incoming.facts, &incoming.facts_opening) {
-        true => Ok(()),
+        true => proto::decode(&incoming.facts).map_err(|_| Suspect::Proof("no facts".into())),
         false => Err(Suspect::Proof("the facts are not those the leaf commits to".into())),
     }
 }
@@ -221,6 +230,17 @@ pub fn written(incoming: &Incoming, opened: &Opened) -> Value {
     let mut put = |name: &str, value: Value| drop(line.insert(name.to_owned(), value));
     put("entry", incoming.entry.into());
     put("inbox", incoming.inbox.as_str().into());
+    let facts: Facts = proto::decode(&incoming.facts).unwrap_or_default();
+    if is_notice(&facts) {
+        put("type", "escalation".into());
+        put("answers", facts.answers.into());
+        put("about", facts.inbox.into());
+        put("not_done", facts.subject.into());
+        put("told", facts.code.into());
+        put("offered_to", (!facts.next_inbox.is_empty()).then_some(facts.next_inbox).into());
+        put("at", crate::clock::Moment(incoming.accepted_at).rfc3339().into());
+        return Value::Object(line);
+    }
     put("from", statement.from.as_str().into());
     put("flags", statement.flags.clone().into());
     match &statement.act {

@@ -193,10 +193,7 @@ impl Services {
         let facts: Facts = proto::decode(facts).ok()?;
         let all = facts.sender == agency
             || self.broker.directory().has_role(agency, peer.system.as_str(), Role::OnCall);
-        let own = |record: &records::DeliveryRecord| {
-            let delivery = &record.delivery;
-            all || delivery.holder.agency() == agency || delivery.addressed.agency() == agency
-        };
+        let own = |record: &records::DeliveryRecord| all || record.came_to(agency);
         let visible: Vec<_> = self
             .broker
             .deliveries(entry)

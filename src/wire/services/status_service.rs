@@ -30,9 +30,10 @@ impl StatusService for Services {
         let after = after.filter(|key| key.first() == Some(&b'o'));
         let own = self.own_only(&peer);
         let mut found = self.broker.open_deliveries(after).filter(|(_, record)| {
-            let holder = &record.delivery.holder;
-            own.as_ref().is_none_or(|agency| record.sender == *agency || holder.agency() == *agency)
-                && (request.inbox.is_empty() || holder.to_string() == request.inbox)
+            let delivery = &record.delivery;
+            let mut here = [&delivery.holder].into_iter().chain(&delivery.stand_ins);
+            own.as_ref().is_none_or(|agency| record.sender == *agency || record.came_to(agency))
+                && (request.inbox.is_empty() || here.any(|inbox| inbox.as_str() == request.inbox))
         });
         let mut response = ListWaitingResponse::default();
         let mut last = Vec::new();
@@ -56,7 +57,7 @@ impl StatusService for Services {
             // An agency sees its own open deliveries; the rest is not its business.
             let mut counts = std::collections::BTreeMap::<i32, u64>::new();
             for (_, record) in self.broker.open_deliveries(None) {
-                if record.sender == agency || record.delivery.holder.agency() == agency {
+                if record.sender == agency || record.came_to(&agency) {
                     *counts
                         .entry(ask::delivery_state(record.delivery.state).into())
                         .or_default() += 1;

@@ -200,9 +200,10 @@ impl Agency {
     ) -> Result<(), ClientError> {
         let opened = open::open(client.folder(), &client.directory(), incoming).unwrap();
         let written = open::written(incoming, &opened);
-        let reference = written["document"]["reference"].as_str().unwrap().to_owned();
         let (entry, inbox) = (incoming.entry, incoming.inbox.clone());
-        {
+        let notice = written["type"] == "escalation";
+        if !notice {
+            let reference = written["document"]["reference"].as_str().unwrap().to_owned();
             let inbox_number = incoming.inbox_number;
             let accepted_at = Moment(incoming.accepted_at);
             let mut disk = self.disk();

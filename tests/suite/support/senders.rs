@@ -32,6 +32,11 @@ pub fn line(client: &Client) -> Client {
     Client::new(SystemFolder::open(client.folder().path()).unwrap()).unwrap()
 }
 
+/// What an exchange that runs answers, sooner or later.
+async fn answered<T>(call: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, call).await.expect("the exchange answers")
+}
+
 /// Submits once, for the status as it came.
 pub async fn submit(client: &Client, envelope: &[u8]) -> Result<Receipt, Status> {
     let request = SubmitRequest { envelope: envelope.to_vec(), validate_only: false };
@@ -86,7 +91,8 @@ impl Told {
         let police = world.agency("police");
         for (envelope, receipt) in &self.accepted {
             let entry = receipt.entry;
-            let again = police.submit(envelope).await.map_err(|error| error.to_string())?;
+            let again = police.submit(envelope);
+            let again = answered(again).await.map_err(|error| error.to_string())?;
             if (again.duplicate, again.receipt.as_ref()) != (true, Some(receipt)) {
                 return Err(format!("the receipt of entry {entry} is not what it was"));
             }
@@ -98,8 +104,8 @@ impl Told {
     pub async fn goes_in(&mut self, world: &World) {
         let police = world.agency("police");
         for (envelope, _) in std::mem::take(&mut self.not) {
-            let receipt = police.submit(&envelope).await.unwrap().receipt.unwrap();
-            let again = police.submit(&envelope).await.unwrap();
+            let receipt = answered(police.submit(&envelope)).await.unwrap().receipt.unwrap();
+            let again = answered(police.submit(&envelope)).await.unwrap();
             assert_eq!((again.duplicate, again.receipt.as_ref()), (true, Some(&receipt)));
             self.accepted.push((envelope, receipt));
         }
@@ -109,7 +115,9 @@ impl Told {
     /// very ledger.
     pub async fn is_proved(&self, world: &World) {
         let mirror = world.folder.path().join("mirror-outside");
-        audit::mirror::mirror(&world.auditor, &mirror, "test", &mut |_, _| {}).await.unwrap();
+        let mut quiet = |_, _| {};
+        let made = audit::mirror::mirror(&world.auditor, &mirror, "test", &mut quiet);
+        answered(made).await.unwrap();
         let vkeys = std::slice::from_ref(&world.vkey);
         let verified = audit::verify::verify_mirror(&mirror, vkeys).unwrap();
         for (_, receipt) in &self.accepted {
@@ -186,7 +194,7 @@ impl Senders {
                     let reference = format!("{name}-{number}-{count}");
                     let envelope = envelope(&police, &sized(&to, &reference, load.body_bytes));
                     let receipt = loop {
-                        match line.submit(&envelope).await {
+                        match answered(line.submit(&envelope)).await {
                             Ok(response) => break response.receipt.unwrap(),
                             Err(ClientError::Again(_)) => tokio::time::sleep(PAUSE).await,
                             Err(error) => panic!("{error}"),

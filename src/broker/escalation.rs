@@ -1,0 +1,142 @@
+//! The ladder: while what is due is not done, one party after another is told.
+//!
+//! A rung is an entry of the exchange's own. It offers the delivery to the deputy or the area's
+//! out-of-hours inbox, whose wrap it releases, and tells the sender. It moves nothing: whoever
+//! owed the next action still owes it, until a person acknowledges.
+//!
+//! The times stand in the facts of the concern; the index keeps deliveries by when their next rung
+//! is climbed. The committer asks once more whether it is time and nobody has acted, so a rung is
+//! climbed once, however often and wherever it is asked for.
+//!
+//! Holds: I5, I6, I10, I14. Knows: store, directory, domain, proto, clock, limits.
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Broker, Error,
+    draft::Work,
+    records::{self, DeliveryRecord, NextStep},
+    sequencer::Done,
+};
+use crate::{
+    clock::Moment,
+    crypto::tag::ExchangeSecret,
+    directory::Directory,
+    domain::{
+        deadline::{Duty, Rung},
+        ids::InboxId,
+        vocabulary::Urgency,
+    },
+    limits,
+    proto::{EntryType, Facts},
+    store::View,
+};
+
+impl Broker {
+    /// Climbs what is due, until told to end.
+    pub async fn escalate(self, ended: CancellationToken) {
+        let mut tick = tokio::time::interval(limits::ESCALATION_INTERVAL);
+        while ended.run_until_cancelled(tick.tick()).await.is_some() {
+            let climbed = self.climb_all();
+            match ended.run_until_cancelled(climbed).await {
+                None => return,
+                Some(Ok(())) | Some(Err(Error::Busy(_) | Error::Unknown)) => {}
+                // Recorded by the committer, and asked for again at the next tick.
+                Some(Err(error)) => tracing::error!(%error, "a rung could not be climbed"),
+            }
+        }
+    }
+
+    /// Climbs every rung whose time has come, a page at a time: what one entry makes due at
+    /// once comes in the next page.
+    ///
+    /// # Errors
+    /// As of any commit; what is due stays due.
+    pub async fn climb_all(&self) -> Result<(), Error> {
+        let mut climbed = true;
+        while climbed {
+            climbed = false;
+            // All of a page are one batch, or few.
+            let rungs = self.due_now().into_iter().map(|(concern, addressed)| {
+                self.hand_over(Work::Rung { concern, addressed }, None)
+            });
+            for rung in rungs.collect::<Result<Vec<_>, _>>()? {
+                climbed |= matches!(rung.done().await?, Done::Committed { .. });
+            }
+        }
+        Ok(())
+    }
+
+    /// Deliveries whose next rung is due, the longest overdue first.
+    fn due_now(&self) -> Vec<(u64, InboxId)> {
+        let now = self.now().0 / 1_000_000_000;
+        self.index()
+            .range(&records::wakes_from(0), &records::wakes_from(now + 1))
+            .take(limits::RUNGS_AT_ONCE_MAX)
+            .filter_map(|(key, _)| records::wake_of(&key))
+            .map(|(_, concern, addressed)| (concern, addressed))
+            .collect()
+    }
+}
+
+/// The facts of the next rung of a delivery; `None` if none is due.
+pub(super) fn rung(
+    view: &impl View,
+    directory: &Directory,
+    now: Moment,
+    concern: u64,
+    addressed: &InboxId,
+) -> Option<Facts> {
+    let record = records::deliveries(view, concern)
+        .into_iter()
+        .find(|record| record.delivery.addressed == *addressed)?;
+    let next = record.next_step().filter(|next| next.at <= now.0 / 1_000_000_000)?;
+    let (urgency, _) = Urgency::effective(Some(&record.urgency));
+    let rung = Rung::at(next.step, next.duty, urgency);
+    let stand_in = stand_in(directory, &record, next, rung).unwrap_or_default();
+    let told = (!stand_in.is_empty()).then(|| stand_in.clone());
+    let sender = record.reply_to.as_ref().map(ToString::to_string);
+    let mut inboxes: Vec<String> = told.into_iter().chain(sender).collect();
+    inboxes.dedup();
+    let mut facts = Facts {
+        inboxes,
+        urgency: record.urgency,
+        answers: Some(concern),
+        inbox: addressed.to_string(),
+        next_inbox: stand_in,
+        exercise: record.exercise,
+        code: rung.as_str().to_owned(),
+        subject: next.duty.as_str().to_owned(),
+        ..Facts::default()
+    };
+    facts.set_type(EntryType::Escalation);
+    Some(facts)
+}
+
+/// The inbox that a rung offers a delivery to: the deputy of who has it, or the out-of-hours
+/// inbox of the area; nobody if there is none, or it has it already, or it retired.
+fn stand_in(
+    directory: &Directory,
+    record: &DeliveryRecord,
+    next: NextStep,
+    rung: Rung,
+) -> Option<String> {
+    let holder = &record.delivery.holder;
+    let named = match rung {
+        Rung::Deputy => directory.inbox(holder)?.deputy.clone(),
+        Rung::OutOfHours => directory.area_of(holder.agency())?.out_of_hours.clone(),
+        Rung::Manager | Rung::Senior => return None,
+    };
+    let inbox: InboxId = named.parse().ok()?;
+    let known = directory.inbox(&inbox).is_some_and(|known| !known.retired);
+    let can_take = next.duty != Duty::Feedback;
+    (known && can_take && inbox != *holder).then_some(named)
+}
+
+/// By which a rung is climbed once, for ever.
+pub(super) fn unique_key(secret: &ExchangeSecret, facts: &Facts) -> [u8; 32] {
+    let Facts { answers, inbox, subject, code, .. } = facts;
+    let rung = format!("{} {inbox} {subject} {code}", answers.unwrap_or_default());
+    // No agency has an empty name, so it is no statement's.
+    secret.request_key("", rung.as_bytes())
+}
