@@ -300,6 +300,11 @@ impl Broker {
         }
     }
 
+    /// A count that the fold keeps, such as "escalations".
+    pub fn counted(&self, name: &str) -> u64 {
+        self.count(name)
+    }
+
     /// Whether something waits for an inbox.
     pub fn waits(&self, inbox: &InboxId, entry: u64) -> bool {
         self.shared.index.value(&records::queue_key(inbox, entry)).is_some()

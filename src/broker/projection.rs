@@ -90,6 +90,7 @@ fn record_parties(overlay: &mut Overlay<'_>, entry: u64, facts: &Facts) {
 fn record_kind(overlay: &mut Overlay<'_>, entry: u64, facts: &Facts) {
     match facts.r#type() {
         EntryType::Concern => add_to_count(overlay, "concerns", 1),
+        EntryType::Escalation => add_to_count(overlay, "escalations", 1),
         EntryType::Directory => overlay.put(records::directory_key(entry), Vec::new()),
         EntryType::Refusal => {
             overlay.put(records::refusal_key(&refusal_digest(facts)), Vec::new());
@@ -125,6 +126,8 @@ fn record_move(overlay: &mut Overlay<'_>, Move { before, after }: Move) {
         if let Some(step) = before.next_step() {
             overlay.remove(records::wake_key(step.at, concern, &addressed));
         }
+    } else {
+        add_to_count(overlay, "deliveries", 1);
     }
     add_to_count(overlay, after.delivery.state.as_str(), 1);
     if after.delivery.state == State::Queued {

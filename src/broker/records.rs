@@ -129,6 +129,31 @@ pub struct DeliveryRecord {
     pub due: Due,
 }
 
+/// How a delivery stands to the deadline that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timeliness {
+    /// The time is over.
+    Overdue,
+    /// Less than a third of the time since it was accepted is left.
+    DueSoon,
+    /// There is time.
+    OnTime,
+    /// No deadline runs.
+    NothingDue,
+}
+
+impl Timeliness {
+    /// The stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Overdue => "overdue",
+            Self::DueSoon => "due_soon",
+            Self::OnTime => "on_time",
+            Self::NothingDue => "nothing_due",
+        }
+    }
+}
+
 /// A [`DeliveryRecord`] without what its key says, and without a holder who is the inbox
 /// addressed.
 #[derive(Serialize, Deserialize)]
@@ -176,6 +201,21 @@ impl DeliveryRecord {
             State::FeedbackSent | State::Closed | State::Withdrawn => return None,
         };
         Some(self.due.of(duty).due).filter(|due| *due > 0)
+    }
+
+    /// How the deadline that runs stands at a moment, Unix seconds.
+    pub fn timeliness(&self, now: u64) -> Timeliness {
+        match self.next_due() {
+            None => Timeliness::NothingDue,
+            Some(due) if due <= now => Timeliness::Overdue,
+            Some(due) => {
+                let allowed = due.saturating_sub(self.accepted_at / 1_000_000_000);
+                match (due - now) * 3 <= allowed {
+                    true => Timeliness::DueSoon,
+                    false => Timeliness::OnTime,
+                }
+            }
+        }
     }
 
     /// The rung that is climbed next, of what is still to be done.

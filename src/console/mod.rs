@@ -5,11 +5,9 @@
 //!
 //! Holds: I12. Knows: broker, listener, identity.
 
-use std::{
-    convert::Infallible,
-    fmt::Write as _,
-    sync::{Arc, atomic::Ordering},
-};
+mod metrics;
+
+use std::{convert::Infallible, sync::Arc};
 
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
@@ -50,8 +48,8 @@ impl Console {
             let console = self.clone();
             tokio::spawn(async move {
                 let service = service_fn(move |request| {
-                    let answer = console.answer(&request);
-                    async move { Ok::<_, Infallible>(answer) }
+                    let console = console.clone();
+                    async move { Ok::<_, Infallible>(console.answer(&request).await) }
                 });
                 let served = hyper::server::conn::http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -64,14 +62,18 @@ impl Console {
         }
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<bytes::Bytes>> {
+    async fn answer(self, request: &Request<Incoming>) -> Response<Full<bytes::Bytes>> {
         let (status, text) = match request.uri().path() {
             "/livez" => (StatusCode::OK, "ok\n".to_owned()),
             "/readyz" => match self.unready() {
                 None => (StatusCode::OK, "ok\n".to_owned()),
                 Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
             },
-            "/metrics" => (StatusCode::OK, self.metrics()),
+            // It walks through what is open, and nobody else waits for that.
+            "/metrics" => match tokio::task::spawn_blocking(move || metrics::text(&self)).await {
+                Ok(text) => (StatusCode::OK, text),
+                Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "it could not be counted\n".into()),
+            },
             _ => (StatusCode::NOT_FOUND, "there is /metrics, /livez and /readyz\n".to_owned()),
         };
         let mut response = Response::new(Full::new(text.into()));
@@ -95,104 +97,5 @@ impl Console {
             Some(next) if next <= now => Some("a revocation list is out of date"),
             _ => None,
         }
-    }
-
-    fn metrics(&self) -> String {
-        let counts = self.broker.counts();
-        let connections = &self.connections;
-        let summary = self.broker.summary();
-        let load = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
-        let mut text = String::new();
-        for (name, kind, help, value) in [
-            ("cairn_ledger_entries", "gauge", "Entries of the ledger", summary.size),
-            (
-                "cairn_ledger_batches_total",
-                "counter",
-                "Batches, one fdatasync each",
-                load(&counts.batches),
-            ),
-            (
-                "cairn_ledger_appended_total",
-                "counter",
-                "Entries appended since the start",
-                load(&counts.entries),
-            ),
-            (
-                "cairn_broker_refusals_total",
-                "counter",
-                "Refusals since the start",
-                load(&counts.refusals),
-            ),
-            (
-                "cairn_broker_repeats_total",
-                "counter",
-                "Repeats answered with the original receipt",
-                load(&counts.repeats),
-            ),
-            (
-                "cairn_broker_offered_total",
-                "counter",
-                "Statements offered on streams",
-                load(&counts.offered),
-            ),
-            (
-                "cairn_clock_behind_nanoseconds",
-                "gauge",
-                "The clock behind the last entry",
-                load(&counts.clock_behind),
-            ),
-            ("cairn_concerns", "gauge", "Concerns accepted", summary.concerns),
-            ("cairn_deliveries", "gauge", "Deliveries: closed plus open", summary.deliveries),
-            ("cairn_deliveries_closed", "gauge", "Deliveries closed", summary.closed),
-            ("cairn_deliveries_open", "gauge", "Deliveries open", summary.open),
-            ("cairn_connections_open", "gauge", "Connections", load(&connections.open)),
-            (
-                "cairn_connections_accepted_total",
-                "counter",
-                "Connections accepted",
-                load(&connections.accepted),
-            ),
-            (
-                "cairn_connections_limited_total",
-                "counter",
-                "Connections refused as too many",
-                load(&connections.refused_by_limit),
-            ),
-            (
-                "cairn_handshakes_failed_total",
-                "counter",
-                "TLS handshakes that failed",
-                load(&connections.handshake_failures),
-            ),
-            (
-                "cairn_strangers_total",
-                "counter",
-                "Connections without an identity",
-                load(&connections.no_identity),
-            ),
-            (
-                "cairn_revoked_cut_total",
-                "counter",
-                "Connections cut as revoked or ended",
-                load(&connections.revoked_cut),
-            ),
-            (
-                "cairn_server_certificate_end_seconds",
-                "gauge",
-                "When the certificate ends, Unix time",
-                self.trust.server_not_after_unix(),
-            ),
-        ] {
-            // Writing to a string does not fail.
-            let _ = write!(text, "# HELP {name} {help}.\n# TYPE {name} {kind}\n{name} {value}\n");
-        }
-        let _ = writeln!(
-            text,
-            "# HELP cairn_key_exchange_total Handshakes by group.\n# TYPE cairn_key_exchange_total counter"
-        );
-        for (group, value) in connections.groups() {
-            let _ = writeln!(text, "cairn_key_exchange_total{{group=\"{group}\"}} {value}");
-        }
-        text
     }
 }

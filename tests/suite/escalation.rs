@@ -22,7 +22,7 @@ use crate::{
 const SECOND: u64 = 1_000_000_000;
 
 /// A world in which social work stands in for the school, and `night` answers out of hours.
-async fn ladder() -> World {
+pub async fn ladder() -> World {
     let mut world = World::new().await;
     for agency in ["police", "school", "social-work", "night"] {
         world.enrol(agency, &["duty"]).await;

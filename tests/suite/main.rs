@@ -3,6 +3,7 @@
 //! After every test [`support::World::check`] verifies the whole world again: every
 //! proof, the index rebuilt = the index live, deliveries = closed + open.
 
+mod alerts;
 mod attack;
 mod bench;
 mod connections;

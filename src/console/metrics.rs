@@ -1,0 +1,208 @@
+//! `/metrics`: what an operator's Prometheus asks, in its text format.
+//!
+//! Names as Prometheus has them: base units, `_total` on what only grows. Labels are codes,
+//! inboxes and states, never an entry, a person or a reference. Exercises are in no count of what
+//! waits: they wake nobody.
+//!
+//! Holds: I6, I12. Knows: broker, listener, identity, domain.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{Display, Write as _},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use super::Console;
+use crate::{
+    broker::records::{DeliveryRecord, Timeliness},
+    domain::{deadline::Rung, lifecycle::State, vocabulary::Urgency},
+};
+
+/// All metrics.
+pub(super) fn text(console: &Console) -> String {
+    let mut page = Page::default();
+    let waiting = Waiting::now(console);
+    waiting.write(&mut page);
+    ledger(console, &mut page, waiting.open);
+    connections(console, &mut page);
+    page.0
+}
+
+/// The page as it grows.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    /// A metric without labels.
+    fn one(&mut self, name: &str, help: &str, value: impl Display) {
+        self.head(name, help);
+        let _ = writeln!(self.0, "{name} {value}");
+    }
+
+    /// A metric with labels; each of them a code, so that nothing needs an escape.
+    fn many(&mut self, name: &str, help: &str, values: impl IntoIterator<Item = (String, u64)>) {
+        self.head(name, help);
+        for (labels, value) in values {
+            let _ = writeln!(self.0, "{name}{{{labels}}} {value}");
+        }
+    }
+
+    fn head(&mut self, name: &str, help: &str) {
+        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+        // Writing to a string does not fail.
+        let _ = write!(self.0, "# HELP {name} {help}.\n# TYPE {name} {kind}\n");
+    }
+}
+
+/// What is open, counted by walking through it.
+#[derive(Default)]
+struct Waiting {
+    /// All of it, exercises too.
+    open: u64,
+    by_time: BTreeMap<(Urgency, Timeliness), u64>,
+    by_rung: BTreeMap<(Urgency, Rung), u64>,
+    /// The age of the oldest that nobody has acknowledged, in seconds.
+    oldest: BTreeMap<(String, Urgency), u64>,
+}
+
+impl Waiting {
+    fn now(console: &Console) -> Self {
+        let now = console.clock.now().0 / 1_000_000_000;
+        let mut waiting = Self::default();
+        // A count that is not there yet could not be seen to rise.
+        for urgency in Urgency::ALL {
+            for state in [Timeliness::OnTime, Timeliness::DueSoon, Timeliness::Overdue] {
+                waiting.by_time.insert((urgency, state), 0);
+            }
+            for rung in [Rung::Deputy, urgency_rung(urgency), Rung::Senior] {
+                waiting.by_rung.insert((urgency, rung), 0);
+            }
+        }
+        for (_, record) in console.broker.open_deliveries(None) {
+            waiting.open += 1;
+            if !record.exercise {
+                waiting.count(&record, now);
+            }
+        }
+        waiting
+    }
+
+    fn count(&mut self, record: &DeliveryRecord, now: u64) {
+        let (urgency, _) = Urgency::effective(Some(&record.urgency));
+        let timeliness = record.timeliness(now);
+        if timeliness != Timeliness::NothingDue {
+            *self.by_time.entry((urgency, timeliness)).or_default() += 1;
+        }
+        if let Some(rung) = record.highest_rung().filter(|_| record.next_due().is_some()) {
+            *self.by_rung.entry((urgency, rung)).or_default() += 1;
+        }
+        if matches!(record.delivery.state, State::Queued | State::Stored) {
+            let age = now.saturating_sub(record.accepted_at / 1_000_000_000);
+            let inbox = record.delivery.holder.to_string();
+            let oldest = self.oldest.entry((inbox, urgency)).or_default();
+            *oldest = age.max(*oldest);
+        }
+    }
+
+    fn write(&self, page: &mut Page) {
+        let labels = |urgency: &Urgency, name, code| {
+            format!("urgency=\"{}\",{name}=\"{code}\"", urgency.as_str())
+        };
+        let by_time = self.by_time.iter();
+        let by_time = by_time
+            .map(|((urgency, state), count)| (labels(urgency, "state", state.as_str()), *count));
+        page.many("cairn_deliveries_waiting", "Deliveries with a deadline that runs", by_time);
+        let by_rung = self.by_rung.iter();
+        let by_rung = by_rung
+            .map(|((urgency, rung), count)| (labels(urgency, "rung", rung.as_str()), *count));
+        let help = "Deliveries still waiting, by the highest rung that was told";
+        page.many("cairn_deliveries_escalated", help, by_rung);
+        let oldest = self.oldest.iter();
+        let oldest = oldest.map(|((inbox, urgency), age)| (labels(urgency, "inbox", inbox), *age));
+        let help = "Age of the oldest delivery that nobody has acknowledged";
+        page.many("cairn_oldest_unacknowledged_age_seconds", help, oldest);
+    }
+}
+
+/// The rung between deputy and senior.
+fn urgency_rung(urgency: Urgency) -> Rung {
+    crate::domain::deadline::Duty::Acknowledge.middle_rung(urgency)
+}
+
+/// The ledger, what it holds, and whether all of it adds up.
+fn ledger(console: &Console, page: &mut Page, open: u64) {
+    let broker = &console.broker;
+    let (counts, summary) = (broker.counts(), broker.summary());
+    let made = broker.counted("deliveries") as i64;
+    let gap = made - summary.closed as i64 - summary.withdrawn as i64 - open as i64;
+    for (name, help, value) in [
+        ("cairn_concerns", "Concerns accepted", summary.concerns),
+        ("cairn_deliveries", "Deliveries: closed plus open", summary.deliveries),
+        ("cairn_deliveries_closed", "Deliveries closed", summary.closed),
+        ("cairn_deliveries_open", "Deliveries open", summary.open),
+        (
+            "cairn_escalations",
+            "Rungs climbed since the ledger began",
+            broker.counted("escalations"),
+        ),
+        ("cairn_ledger_entries", "Entries of the ledger", summary.size),
+        ("cairn_ledger_running", "1 while the ledger takes entries", broker.is_running().into()),
+        ("cairn_disk_low", "1 while concerns are put off for want of disk", broker.is_low().into()),
+        ("cairn_ledger_batches_total", "Batches, one fdatasync each", load(&counts.batches)),
+        ("cairn_ledger_appended_total", "Entries since the start", load(&counts.entries)),
+        ("cairn_broker_refusals_total", "Refusals since the start", load(&counts.refusals)),
+        (
+            "cairn_broker_repeats_total",
+            "Repeats answered with the original receipt",
+            load(&counts.repeats),
+        ),
+        ("cairn_broker_offered_total", "Statements offered on streams", load(&counts.offered)),
+    ] {
+        page.one(name, help, value);
+    }
+    let help = "Deliveries ever made, less those that ended and those that are found open: \
+                anything but 0 is a delivery lost from sight";
+    page.one("cairn_reconciliation_gap", help, gap);
+    let behind = load(&counts.clock_behind) as f64 / 1e9;
+    page.one("cairn_clock_behind_seconds", "The clock behind the last entry", behind);
+}
+
+/// The door, and the certificates.
+fn connections(console: &Console, page: &mut Page) {
+    let connections = &console.connections;
+    for (name, help, count) in [
+        ("cairn_connections_open", "Connections", &connections.open),
+        ("cairn_connections_accepted_total", "Connections accepted", &connections.accepted),
+        (
+            "cairn_connections_limited_total",
+            "Connections refused as too many",
+            &connections.refused_by_limit,
+        ),
+        (
+            "cairn_handshakes_failed_total",
+            "TLS handshakes that failed",
+            &connections.handshake_failures,
+        ),
+        ("cairn_strangers_total", "Connections without an identity", &connections.no_identity),
+        (
+            "cairn_revoked_cut_total",
+            "Connections cut as revoked or ended",
+            &connections.revoked_cut,
+        ),
+    ] {
+        page.one(name, help, load(count));
+    }
+    let help = "When the server's certificate ends, Unix time";
+    page.one("cairn_server_certificate_end_seconds", help, console.trust.server_not_after_unix());
+    if let Some(next) = console.trust.crl_next_update_unix() {
+        let help = "When the first revocation list is out of date, Unix time";
+        page.one("cairn_revocation_list_end_seconds", help, next);
+    }
+    let groups = connections.groups().into_iter();
+    let groups = groups.map(|(group, count)| (format!("group=\"{group}\""), count));
+    page.many("cairn_key_exchange_total", "Handshakes by group", groups);
+}
+
+fn load(count: &AtomicU64) -> u64 {
+    count.load(Ordering::Relaxed)
+}
