@@ -35,6 +35,13 @@ impl Moment {
         Self(seconds.saturating_mul(1_000_000_000))
     }
 
+    /// So much later; the last moment there is beyond that.
+    #[must_use]
+    pub fn after(self, time: std::time::Duration) -> Self {
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(nanoseconds))
+    }
+
     /// Whole seconds since 1970.
     pub fn unix_seconds(self) -> i64 {
         i64::try_from(self.0 / 1_000_000_000).unwrap_or(i64::MAX)

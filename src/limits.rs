@@ -191,6 +191,10 @@ pub const BUSY_DELAY: Duration = Duration::from_millis(250);
 pub const REDELIVERY_INTERVAL: Duration = Duration::from_secs(30);
 /// How often the exchange looks whether a rung is due.
 pub const ESCALATION_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a member of the on-call staff may say to be dealing with a delivery.
+pub const CARE_TIME_MAX: Duration = Duration::from_secs(12 * 3600);
+/// How far the clock of whoever says when something was may be ahead of ours.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5 * 60);
 /// Rungs that are handed to the committer at once.
 pub const RUNGS_AT_ONCE_MAX: usize = 256;
 /// A Receive stream says that it is alive after this long without an item.

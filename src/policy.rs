@@ -29,6 +29,8 @@ pub const CALLS: &[(&str, &[Role])] = &[
     ("ExchangeService/ListDeliveries", &[Role::Agency]),
     ("ExchangeService/GetConcern", &[Role::Agency, Role::OnCall]),
     ("StatusService/ListWaiting", &[Role::Agency, Role::OnCall]),
+    ("StatusService/RecordCall", &[Role::OnCall]),
+    ("StatusService/TakeCare", &[Role::OnCall]),
     ("StatusService/GetSummary", &[Role::Agency, Role::OnCall, Role::Auditor]),
     ("AuditService/Query", &[Role::Auditor]),
     ("AuditService/GetEntry", &[Role::Auditor]),
@@ -398,7 +400,11 @@ fn own_inbox(statement: &Statement) -> Result<InboxId, Refusal> {
     }
 }
 
-fn named(person: Option<&Person>) -> Result<(), Refusal> {
+/// A person is named: by a name or a staff number, and a post; each at most 128 bytes.
+///
+/// # Errors
+/// [`Refusal::PersonRequired`].
+pub fn named(person: Option<&Person>) -> Result<(), Refusal> {
     let person = person.ok_or(Refusal::PersonRequired)?;
     let said = |text: &str| !text.trim().is_empty() && text.len() <= 128;
     let short = [&person.name, &person.staff_id, &person.post].iter().all(|text| text.len() <= 128);

@@ -368,6 +368,8 @@ pub fn delivery(record: &DeliveryRecord) -> proto::Delivery {
         stand_ins: delivery.stand_ins.iter().map(ToString::to_string).collect(),
         rung: record.highest_rung().map(|rung| rung.as_str().to_owned()).unwrap_or_default(),
         next_rung_at: record.next_step().map(|step| step.at).unwrap_or_default(),
+        cared_for_until: record.cared_for.map(|(_, until)| until).unwrap_or_default(),
+        cared_for_by: record.cared_for.map(|(entry, _)| entry).unwrap_or_default(),
         rewraps: record.rewraps.clone(),
         exercise: record.exercise,
     }

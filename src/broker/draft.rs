@@ -6,6 +6,9 @@
 //!
 //! Holds: I2, I6, I8, I14. Knows: store, policy, directory, domain, proto, ledger.
 
+mod due;
+mod own;
+
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::Ordering},
@@ -14,19 +17,12 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    Error, Shared, escalation, projection, receipt::broken, records, sameness, sequencer::Done,
-    tree::Head,
+    Error, Shared, projection, receipt::broken, records, sameness, sequencer::Done, tree::Head,
 };
 use crate::{
     clock::Moment,
     directory::{self, Directory},
-    domain::{
-        calendar::Calendar,
-        deadline::{Deadline, Duty, STEPS},
-        ids::InboxId,
-        refusal::Refusal,
-        vocabulary::{NOTED, Urgency},
-    },
+    domain::{ids::InboxId, refusal::Refusal},
     ledger::{
         leaf::{Leaf, commit},
         merkle::Hash,
@@ -107,15 +103,11 @@ pub(super) enum Work {
     Change { by: String, change: SignedChange },
     /// A record of the exchange's own: a refusal, a look, a recovery.
     Note { facts: Box<Facts>, detail: Vec<u8> },
+    /// What on-call staff say of a delivery.
+    Told { facts: Box<Facts>, detail: Vec<u8> },
     /// The next rung of a delivery, if it is time.
     Rung { concern: u64, addressed: InboxId },
 }
-
-/// A deadline and the steps of its ladder, Unix seconds; 0 for a step that is left out.
-type DueAt = [u64; 1 + STEPS];
-
-/// A deadline that was worked out, by the calendar.
-type Asked = (String, Duty, Urgency, Option<DueAt>);
 
 /// What somebody who waits will be told once the batch is durable.
 pub(super) enum Verdict {
@@ -144,7 +136,7 @@ pub(super) struct Draft<'a> {
     /// Request keys of this batch: which record took them.
     pub(super) requests: HashMap<[u8; 32], usize>,
     /// What is due when, by calendar.
-    due: Vec<Asked>,
+    due: Vec<due::Asked>,
     /// What is left of the disk is kept for steps of deliveries under way.
     pub(super) low: bool,
     /// Inboxes for which something new waits.
@@ -158,7 +150,7 @@ impl Work {
         let detail = match self {
             Self::Statement(ready) => ready.permitted.envelope().len(),
             Self::Change { change, .. } => change.change.len() + change.signatures.len() * 80,
-            Self::Note { detail, .. } => detail.len(),
+            Self::Note { detail, .. } | Self::Told { detail, .. } => detail.len(),
             Self::Rung { .. } => 0,
         };
         detail + limits::LEAF_AND_FACTS_BYTES_MAX
@@ -191,6 +183,7 @@ impl<'a> Draft<'a> {
             Work::Statement(ready) => self.statement(*ready),
             Work::Change { by, change } => self.change(&by, change),
             Work::Note { facts, detail } => self.note(&facts, detail),
+            Work::Told { facts, detail } => self.told(*facts, detail),
             Work::Rung { concern, addressed } => self.climb(concern, &addressed),
         }
     }
@@ -260,82 +253,6 @@ impl<'a> Draft<'a> {
             .filter_map(|inbox| inbox.parse().ok())
             .map(|inbox| newest(records::inbox_number_key(&inbox)) + 1)
             .collect();
-    }
-
-    /// By when recipients must act, and who is told when they do not, by the calendars of now.
-    fn set_deadlines(&mut self, facts: &mut Facts) {
-        match facts.r#type() {
-            EntryType::Concern => {
-                let (urgency, _) = Urgency::effective(Some(&facts.urgency));
-                for inbox in &facts.inboxes {
-                    if let Some([due, steps @ ..]) = self.due(inbox, Duty::Acknowledge, urgency) {
-                        facts.acknowledgement_due.push(due);
-                        facts.acknowledgement_rungs.extend(steps);
-                    }
-                    if let Some([due, steps @ ..]) = self.due(inbox, Duty::Decide, urgency) {
-                        facts.decision_due.push(due);
-                        facts.decision_rungs.extend(steps);
-                    }
-                }
-            }
-            EntryType::Decision if facts.outcome != NOTED => {
-                let due = self.due(&facts.inbox, Duty::Feedback, Urgency::Routine);
-                if let Some([due, steps @ ..]) = due {
-                    (facts.feedback_due, facts.feedback_rungs) = (due, steps.to_vec());
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// A deadline at an inbox and the steps of its ladder, Unix seconds: worked out once for all
-    /// of a batch, which has one time.
-    fn due(&mut self, inbox: &str, duty: Duty, urgency: Urgency) -> Option<DueAt> {
-        let known = inbox.parse().ok().and_then(|inbox| self.directory.inbox(&inbox));
-        let calendar = known.map_or("", |inbox| inbox.calendar.as_str());
-        let asked = |known: &&Asked| (known.1, known.2) == (duty, urgency) && known.0 == calendar;
-        if let Some((.., due)) = self.due.iter().find(asked) {
-            return *due;
-        }
-        let by = Calendar::named_or_strictest(calendar);
-        let due =
-            Deadline::of(duty, urgency, &by, Moment(self.time)).map(|Deadline { due, steps }| {
-                let mut moments = [Some(due), None, None, None];
-                moments[1..].copy_from_slice(&steps);
-                moments.map(|at| at.map_or(0, |at| at.0 / 1_000_000_000))
-            });
-        self.due.push((calendar.to_owned(), duty, urgency, due));
-        due
-    }
-
-    /// Climbs the next rung of a delivery, if it is time and nobody has acted.
-    fn climb(&mut self, concern: u64, addressed: &InboxId) -> Verdict {
-        let directory = Arc::clone(&self.directory);
-        let Some(mut facts) =
-            escalation::rung(&self.overlay, &directory, Moment(self.time), concern, addressed)
-        else {
-            return Verdict::Known(concern);
-        };
-        let key = escalation::unique_key(&self.shared.secret, &facts);
-        if self.requests.contains_key(&key)
-            || store::View::value(&self.overlay, &records::request_key(&key)).is_some()
-        {
-            return Verdict::Known(concern);
-        }
-        facts.request_key = key.to_vec();
-        let effect = match projection::judge(&self.overlay, self.next(), self.time, &facts) {
-            Ok(effect) => effect,
-            Err(refusal) => return Verdict::Refused(refusal),
-        };
-        self.number(&mut facts);
-        // The numbers of senders are agencies'.
-        facts.sender_number = 0;
-        let appended = match Detail::new(Vec::new()) {
-            Ok(detail) => self.append(&facts, detail, effect),
-            Err(error) => Verdict::Failed(error),
-        };
-        self.bells.extend(facts.next_inbox.parse());
-        appended
     }
 
     fn change(&mut self, by: &str, signed: SignedChange) -> Verdict {

@@ -3,7 +3,7 @@
 //! The flow, in the order of the files: `admission` (fair shares), [`submit`] (authenticate → known request? →
 //! permit → commit → receipt), `draft` and `sequencer` (the single writer), [`projection`]
 //! (what entries mean), [`receive`] (what waits for whom), [`escalation`] (who is told when nobody
-//! acts), [`ask`] (questions, each
+//! acts), [`on_call`] (what on-call staff do), [`ask`] (questions, each
 //! an entry), [`recovery`] (how it starts).
 //!
 //! Holds: I1, I2, I6, I7, I8, I9, I11. Knows: identity, policy, directory, store,
@@ -14,6 +14,7 @@ pub mod ask;
 mod draft;
 pub mod escalation;
 pub mod hub;
+pub mod on_call;
 #[cfg(test)]
 mod power_tests;
 pub mod projection;

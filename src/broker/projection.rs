@@ -7,6 +7,7 @@
 //! Holds: I5, I6. Knows: domain, proto, store.
 
 mod judge;
+mod told;
 
 use sha2::{Digest, Sha256};
 

@@ -17,7 +17,7 @@ use crate::{
     directory,
     domain::ids::InboxId,
     limits,
-    proto::{self, Envelope, Facts, Incoming, Rewrap, Statement, Wrap},
+    proto::{self, EntryType, Envelope, Facts, Incoming, Rewrap, Statement, Wrap},
     store::Index,
 };
 
@@ -134,9 +134,12 @@ impl Broker {
             return Ok(None);
         }
         let stored = shared.stored(entry)?;
-        let envelope: Envelope =
-            proto::decode(&stored.record.detail).map_err(super::receipt::broken)?;
         let facts: Facts = proto::decode(&stored.record.facts).map_err(super::receipt::broken)?;
+        // What the exchange itself says is said by the facts; nobody signed it.
+        let envelope = match facts.r#type() >= EntryType::Concern {
+            true => proto::decode(&stored.record.detail).map_err(super::receipt::broken)?,
+            false => Envelope::default(),
+        };
         let rewraps = records::deliveries(&shared.index, entry)
             .into_iter()
             .filter(|it| it.delivery.holder == *inbox || it.delivery.stand_ins.contains(inbox))

@@ -127,6 +127,8 @@ pub struct DeliveryRecord {
     pub withdrawn_by: Option<u64>,
     /// By when, and how far the ladders are climbed.
     pub due: Due,
+    /// Who is dealing with it: the entry that says so, and until when, Unix seconds.
+    pub cared_for: Option<(u64, u64)>,
 }
 
 /// How a delivery stands to the deadline that runs.
@@ -180,6 +182,7 @@ struct Lean<'a> {
     stand_ins: std::borrow::Cow<'a, [InboxId]>,
     /// In seconds after it was accepted.
     due: Due,
+    cared_for: Option<(u64, u64)>,
 }
 
 impl DeliveryRecord {
@@ -271,6 +274,7 @@ impl DeliveryRecord {
             withdrawn_by: self.withdrawn_by,
             stand_ins: delivery.stand_ins.as_slice().into(),
             due: self.due.since(self.accepted_at),
+            cared_for: self.cared_for,
         })
     }
 
@@ -305,6 +309,7 @@ impl DeliveryRecord {
             rewraps: lean.rewraps.into_owned(),
             withdrawn_by: lean.withdrawn_by,
             due: lean.due.after(lean.accepted_at),
+            cared_for: lean.cared_for,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What a person does about a concern: `cairn opened`, `ack`, `decide`, `feedback`,
-//! `redirect`, `confirm-withdrawal`; and the sender's `withdraw`.
+//! `redirect`, `confirm-call`, `confirm-withdrawal`; the sender's `withdraw`; and what on-call
+//! staff do, `called` and `dealing`.
 //!
 //! Each is a statement of the system that names the person. It goes through the outbox, so
 //! that one that was not answered is not lost, and saying the same again counts once.
@@ -7,8 +8,10 @@
 //! Holds: I6, I8, I12. Knows: wire::client, domain, proto.
 
 mod desk;
+mod on_call;
 mod sender;
 
+pub(crate) use on_call::{Called, Dealing};
 pub(crate) use sender::Withdraw;
 
 use std::process::ExitCode;
@@ -197,6 +200,28 @@ impl ConfirmWithdrawal {
         let person = Some(self.step.person());
         let act = Act::WithdrawalConfirmed(proto::WithdrawalConfirmed { person });
         let said = desk.say("confirmed as withdrawn", act).await?;
+        self.step.print(&[said])
+    }
+}
+
+/// Confirm what was said by telephone, and own it
+///
+/// On-call staff recorded that they rang. Whoever took the call says so: that counts as
+/// ownership, and the acknowledgement can follow when the system has the concern.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cairn confirm-call 42 --system systems/sw \
+    --name \"A. Person\" --post \"duty social worker\"")]
+pub(crate) struct ConfirmCall {
+    #[command(flatten)]
+    step: Step,
+}
+
+impl ConfirmCall {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let desk = Desk::at(&self.step).await?;
+        let person = Some(self.step.person());
+        let act = Act::PhoneConfirmed(proto::PhoneConfirmed { person });
+        let said = desk.say("confirmed as told by telephone", act).await?;
         self.step.print(&[said])
     }
 }

@@ -48,26 +48,26 @@ pub async fn ladder() -> World {
 }
 
 /// Sends a concern to the school; its entry and when it was accepted.
-async fn sent_to_school(world: &World, urgency: &str, reference: &str) -> (u64, Moment) {
+pub async fn sent_to_school(world: &World, urgency: &str, reference: &str) -> (u64, Moment) {
     let document = concern("police", &["school/duty"], reference);
     let entry = sent(world.agency("police"), &with(document, json!({"urgency": urgency}))).await;
     let delivery = delivery(world, entry).await;
     (entry, Moment(delivery.accepted_at))
 }
 
-async fn delivery(world: &World, entry: u64) -> Delivery {
+pub async fn delivery(world: &World, entry: u64) -> Delivery {
     let request = GetConcernRequest { by: Some(By::Entry(entry)) };
     let found = world.agency("police").exchange().get_concern(request).await.unwrap();
     found.into_inner().deliveries.remove(0)
 }
 
 /// Moves the clock to so many minutes after a moment.
-fn at_minute(world: &World, from: Moment, minutes: u64) {
+pub fn at_minute(world: &World, from: Moment, minutes: u64) {
     world.clock.set(Moment(from.0 + minutes * 60 * SECOND));
 }
 
 /// Waits until a rung after this many entries is climbed, and gives the delivery then.
-async fn climbed(world: &World, entry: u64, rungs: usize) -> Delivery {
+pub async fn climbed(world: &World, entry: u64, rungs: usize) -> Delivery {
     let climbed = async {
         while escalations(world, entry).await.len() < rungs {
             sleep(Duration::from_millis(20)).await;
@@ -86,7 +86,7 @@ async fn escalations(world: &World, entry: u64) -> Vec<u64> {
     thread.filter(|it| it.r#type() == EntryType::Escalation).map(|it| it.entry).collect()
 }
 
-async fn waiting(client: &Client) -> Vec<Incoming> {
+pub async fn waiting(client: &Client) -> Vec<Incoming> {
     let request = ListDeliveriesRequest::default();
     client.exchange().list_deliveries(request).await.unwrap().into_inner().incoming
 }

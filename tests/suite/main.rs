@@ -17,6 +17,7 @@ mod keys;
 mod kill;
 mod life;
 mod network;
+mod on_call;
 mod overload;
 mod privacy;
 mod process;

@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     domain::{
-        deadline::Rung,
         ids::InboxId,
         lifecycle::{Actor, Applied, Delivery, Event, State},
         refusal::Refusal,
@@ -37,6 +36,8 @@ pub fn judge(view: &impl View, entry: u64, time: u64, facts: &Facts) -> Result<E
         EntryType::Opened => step.opened(),
         EntryType::Acknowledgement => step.acknowledged(),
         EntryType::Escalation => step.escalated(),
+        EntryType::ToldByPhone => step.told_by_phone(),
+        EntryType::TakenCareOf => step.taken_care_of(),
         EntryType::Decision => step.by_holder(Event::Decided { outcome: facts.outcome.clone() }),
         EntryType::Feedback => step.feedback(),
         EntryType::Redirection => step.passed_on(|next| Event::Redirected { next }),
@@ -73,6 +74,16 @@ pub fn address(view: &impl View, facts: &mut Facts) {
             facts.inboxes = told.into_iter().collect();
         }
         EntryType::Resealed => facts.inboxes = vec![facts.inbox.clone()],
+        // Who has it, and who sent it.
+        EntryType::ToldByPhone => {
+            let deliveries = records::deliveries(view, concern);
+            let record =
+                deliveries.into_iter().find(|it| it.delivery.addressed.as_str() == facts.inbox);
+            let told = record.map(|it| [Some(it.delivery.holder), it.reply_to]);
+            let told = told.into_iter().flatten().flatten();
+            facts.inboxes = told.map(|inbox| inbox.to_string()).collect();
+            facts.inboxes.dedup();
+        }
         EntryType::Redirection | EntryType::Misdirection => {
             facts.inboxes = vec![facts.next_inbox.clone()];
         }
@@ -81,11 +92,11 @@ pub fn address(view: &impl View, facts: &mut Facts) {
 }
 
 /// One entry, seen against where things stand.
-struct Step<'a, V> {
-    view: &'a V,
-    entry: u64,
-    time: u64,
-    facts: &'a Facts,
+pub(super) struct Step<'a, V> {
+    pub(super) view: &'a V,
+    pub(super) entry: u64,
+    pub(super) time: u64,
+    pub(super) facts: &'a Facts,
 }
 
 impl<V: View> Step<'_, V> {
@@ -122,6 +133,7 @@ impl<V: View> Step<'_, V> {
                     ),
                     feedback: DueBy::default(),
                 },
+                cared_for: None,
             };
             effect.moves.push(Move { before: None, after });
         }
@@ -155,7 +167,10 @@ impl<V: View> Step<'_, V> {
                 Ok(effect)
             }
             // Whoever was told may say so, also after passing the delivery on.
-            EntryType::Withdrawal | EntryType::Resealed | EntryType::Escalation => {
+            EntryType::Withdrawal
+            | EntryType::Resealed
+            | EntryType::Escalation
+            | EntryType::ToldByPhone => {
                 self.must_be_party_to(meta.thread)?;
                 Ok(Effect { unqueued: vec![(inbox, answered)], ..Effect::default() })
             }
@@ -181,84 +196,6 @@ impl<V: View> Step<'_, V> {
             true => Ok(Effect::default()),
             false => Err(Refusal::NotARecipient),
         }
-    }
-
-    /// A person read it: of the holder, or of a stand-in, which is recorded and no more.
-    fn opened(&self) -> Result<Effect, Refusal> {
-        let (concern, _) = self.answered()?;
-        let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
-        match self.as_stand_in(concern, &inbox)? {
-            Some(_) => Ok(Effect::default()),
-            None => self.by_holder(Event::Opened),
-        }
-    }
-
-    /// A named person took ownership: of the holder, or of a stand-in, who is the holder then.
-    fn acknowledged(&self) -> Result<Effect, Refusal> {
-        let (concern, _) = self.answered()?;
-        let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
-        let Some(record) = self.as_stand_in(concern, &inbox)? else {
-            let mut effect = self.by_holder(Event::Acknowledged)?;
-            effect.unqueued = self.still_offered(concern, &inbox);
-            return Ok(effect);
-        };
-        let (was, withdrawn) = (record.delivery.clone(), record.withdrawn_by);
-        let mut effect =
-            self.step(record, Actor::StandIn, Event::TakenOver { by: inbox.clone() })?;
-        effect.unqueued = self.still_offered(concern, &inbox);
-        // Whom it was taken over from is still to have it, and the next owner must hear of a
-        // withdrawal too.
-        if was.state == State::Queued {
-            effect.queued.push((was.holder, concern));
-        }
-        effect.queued.extend(withdrawn.map(|withdrawal| (inbox, withdrawal)));
-        Ok(effect)
-    }
-
-    /// Offers of a concern to stand-ins that have not stored it: nobody needs them any more, now
-    /// that somebody has taken it.
-    fn still_offered(&self, concern: u64, by: &InboxId) -> Vec<(InboxId, u64)> {
-        let deliveries = records::deliveries(self.view, concern);
-        let holds = |inbox: &InboxId| deliveries.iter().any(|it| it.delivery.holder == *inbox);
-        let of_this = deliveries.iter().filter(|record| {
-            record.delivery.holder == *by || record.delivery.stand_ins.contains(by)
-        });
-        of_this
-            .flat_map(|record| &record.delivery.stand_ins)
-            .filter(|inbox| *inbox != by && !holds(inbox))
-            .filter(|inbox| self.view.value(&records::queue_key(inbox, concern)).is_some())
-            .map(|inbox| (inbox.clone(), concern))
-            .collect()
-    }
-
-    /// A rung is climbed: what was to be done was not, and somebody else is told.
-    fn escalated(&self) -> Result<Effect, Refusal> {
-        let concern = self.facts.answers.ok_or(Refusal::UnknownStatement)?;
-        let addressed: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
-        let is_it = |record: &DeliveryRecord| record.delivery.addressed == addressed;
-        let mut deliveries = records::deliveries(self.view, concern);
-        let at = deliveries.iter().position(is_it).ok_or(Refusal::UnknownStatement)?;
-        let record = deliveries.swap_remove(at);
-        let due = record.next_step().filter(|next| {
-            next.at <= self.time / 1_000_000_000
-                && next.duty.as_str() == self.facts.subject
-                && Rung::parse(&self.facts.code).is_some_and(|rung| rung.step() == next.step)
-        });
-        let wanted = "escalation";
-        let next = due.ok_or(Refusal::OutOfTurn { state: record.delivery.state, wanted })?;
-        let (mut after, mut effect) = (record.clone(), Effect::default());
-        after.due.of_mut(next.duty).climbed = next.step as u8 + 1;
-        if let Ok(stand_in) = self.facts.next_inbox.parse::<InboxId>() {
-            let offer = Event::Offered { to: stand_in.clone() };
-            if let Applied::Changed(delivery) = record.delivery.apply(Actor::Exchange, &offer)? {
-                after.delivery = delivery;
-                effect.queued.push((stand_in, concern));
-            }
-        }
-        // The sender hears of each rung.
-        effect.queued.extend(record.reply_to.clone().map(|inbox| (inbox, self.entry)));
-        effect.moves.push(Move { before: Some(record), after });
-        Ok(effect)
     }
 
     fn feedback(&self) -> Result<Effect, Refusal> {
@@ -353,7 +290,7 @@ impl<V: View> Step<'_, V> {
     }
 
     /// A step by whoever has the delivery now.
-    fn by_holder(&self, event: Event) -> Result<Effect, Refusal> {
+    pub(super) fn by_holder(&self, event: Event) -> Result<Effect, Refusal> {
         let decides = matches!(event, Event::Decided { .. });
         let mut effect = self.step(self.held()?, Actor::Holder, event)?;
         if decides {
@@ -376,7 +313,12 @@ impl<V: View> Step<'_, V> {
         }
     }
 
-    fn step(&self, record: DeliveryRecord, by: Actor, event: Event) -> Result<Effect, Refusal> {
+    pub(super) fn step(
+        &self,
+        record: DeliveryRecord,
+        by: Actor,
+        event: Event,
+    ) -> Result<Effect, Refusal> {
         match record.delivery.apply(by, &event)? {
             Applied::Unchanged => Ok(Effect::default()),
             Applied::Changed(delivery) => {
@@ -388,7 +330,7 @@ impl<V: View> Step<'_, V> {
         }
     }
 
-    fn answered(&self) -> Result<(u64, EntryMeta), Refusal> {
+    pub(super) fn answered(&self) -> Result<(u64, EntryMeta), Refusal> {
         let answered = self.facts.answers.ok_or(Refusal::UnknownStatement)?;
         let meta = records::meta(self.view, answered).ok_or(Refusal::UnknownStatement)?;
         Ok((answered, meta))
@@ -403,20 +345,6 @@ impl<V: View> Step<'_, V> {
 
     fn held_by(&self, concern: u64, inbox: &InboxId) -> Result<DeliveryRecord, Refusal> {
         self.delivery(concern, |record| record.delivery.holder == *inbox)
-    }
-
-    /// The delivery of a concern that an inbox can take over, unless it holds one itself.
-    fn as_stand_in(
-        &self,
-        concern: u64,
-        inbox: &InboxId,
-    ) -> Result<Option<DeliveryRecord>, Refusal> {
-        let mut deliveries = records::deliveries(self.view, concern);
-        if deliveries.iter().any(|record| record.delivery.holder == *inbox) {
-            return Ok(None);
-        }
-        let stands_in = |record: &DeliveryRecord| record.delivery.stand_ins.contains(inbox);
-        Ok(deliveries.iter().position(stands_in).map(|at| deliveries.swap_remove(at)))
     }
 
     /// A delivery of a concern. To who has no part in it, one that is another's and one

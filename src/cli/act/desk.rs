@@ -64,16 +64,23 @@ pub(crate) struct Identity {
     staff_id: Option<String>,
 }
 
-impl Step {
+impl Who {
     /// The member of staff, acting in post.
     pub(super) fn person(&self) -> Person {
-        let Who { identity, post, simulated } = &self.who;
+        let Self { identity, post, simulated } = self;
         Person {
             staff_id: identity.staff_id.clone().unwrap_or_default(),
             name: identity.name.clone().unwrap_or_default(),
             post: post.clone(),
             simulated: *simulated,
         }
+    }
+}
+
+impl Step {
+    /// The member of staff, acting in post.
+    pub(super) fn person(&self) -> Person {
+        self.who.person()
     }
 
     /// Says what was said.

@@ -8,7 +8,7 @@ use crate::{
     clock::Moment,
     proto::{
         self, BeginMirrorRequest, EntryType, Envelope, Facts, GetEntryRequest, Person,
-        QueryRequest, SignedChange, Statement, statement::Act,
+        QueryRequest, RecordCallRequest, SignedChange, Statement, TakeCareRequest, statement::Act,
     },
 };
 
@@ -78,6 +78,13 @@ impl Said {
     fn hex(&mut self, name: &'static str, bytes: &[u8]) {
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         self.text(name, &hex);
+    }
+
+    /// A person in one line, where there are several.
+    fn who(&mut self, name: &'static str, person: Option<&Person>) {
+        let Some(Person { staff_id, name: called, post, .. }) = person else { return };
+        let said = [called, staff_id, post].into_iter().filter(|text| !text.is_empty());
+        self.text(name, &said.cloned().collect::<Vec<_>>().join(", "));
     }
 
     fn person(&mut self, person: Option<&Person>) {
@@ -156,6 +163,19 @@ pub(super) fn detail(about: &Facts, detail: &[u8]) -> Result<Fields, proto::Unde
             said.number("signatures", Some(change.signatures.len() as u64));
         }
         EntryType::Query => look(&mut said, &about.code, detail)?,
+        EntryType::ToldByPhone => {
+            let call: RecordCallRequest = proto::decode(detail)?;
+            said.who("by", call.by.as_ref());
+            said.who("told", call.told.as_ref());
+            said.text("number", &call.number);
+            said.text("at", &Moment::of_seconds(call.at).rfc3339());
+            said.text("read back", if call.read_back { "yes" } else { "no" });
+        }
+        EntryType::TakenCareOf => {
+            let care: TakeCareRequest = proto::decode(detail)?;
+            said.who("by", care.by.as_ref());
+            said.text("until", &Moment::of_seconds(care.until).rfc3339());
+        }
         EntryType::Unspecified
         | EntryType::Genesis
         | EntryType::Refusal

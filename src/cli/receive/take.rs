@@ -341,6 +341,9 @@ fn kind(incoming: &Incoming, opened: &Opened) -> String {
             let proto::Facts { inbox, subject, code, .. } = &facts;
             return format!("notice: {inbox} did not {subject} in time, {code} told");
         }
+        _ if facts.r#type() == proto::EntryType::ToldByPhone => {
+            return format!("notice: {} was told by telephone", facts.inbox);
+        }
         _ => "statement",
     };
     format!("{kind} from {}", facts.sender)

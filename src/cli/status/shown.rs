@@ -88,6 +88,8 @@ pub(super) fn delivery_json(delivery: &Delivery) -> Value {
         "rung": delivery.rung,
         "stand_ins": delivery.stand_ins,
         "next_rung_at": due_json(delivery.next_rung_at),
+        "cared_for_until": due_json(delivery.cared_for_until),
+        "cared_for_by": (delivery.cared_for_until > 0).then_some(delivery.cared_for_by),
     })
 }
 

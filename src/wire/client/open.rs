@@ -186,10 +186,11 @@ fn check_facts(facts: &Facts, statement: &Statement) -> Result<(), Suspect> {
     }
 }
 
-/// Whether it is the exchange that speaks, of a rung that was climbed. Nobody signs it: that it is
-/// in the ledger, which [`check_proof`] has seen, is all there is to say.
+/// Whether it is the exchange that speaks: of a rung that was climbed, of a call that was made.
+/// Nobody signs it: that it is in the ledger, which [`check_proof`] has seen, is all there is to
+/// say.
 fn is_notice(facts: &Facts) -> bool {
-    facts.r#type() == EntryType::Escalation && facts.sender.is_empty()
+    matches!(facts.r#type(), EntryType::Escalation | EntryType::ToldByPhone)
 }
 
 /// The leaf must be in the ledger, and commit to the facts that came with it.
@@ -232,13 +233,17 @@ pub fn written(incoming: &Incoming, opened: &Opened) -> Value {
     put("inbox", incoming.inbox.as_str().into());
     let facts: Facts = proto::decode(&incoming.facts).unwrap_or_default();
     if is_notice(&facts) {
-        put("type", "escalation".into());
         put("answers", facts.answers.into());
-        put("about", facts.inbox.into());
-        put("not_done", facts.subject.into());
-        put("told", facts.code.into());
-        put("offered_to", (!facts.next_inbox.is_empty()).then_some(facts.next_inbox).into());
         put("at", crate::clock::Moment(incoming.accepted_at).rfc3339().into());
+        if facts.r#type() == EntryType::Escalation {
+            put("type", "escalation".into());
+            put("not_done", facts.subject.into());
+            put("told", facts.code.into());
+            put("offered_to", (!facts.next_inbox.is_empty()).then_some(facts.next_inbox).into());
+        } else {
+            put("type", "told_by_phone".into());
+        }
+        put("about", facts.inbox.into());
         return Value::Object(line);
     }
     put("from", statement.from.as_str().into());

@@ -1,7 +1,7 @@
-//! `StatusService`: what is not getting through. No personal data, so nothing here
-//! is recorded.
+//! `StatusService`: what is not getting through, and what on-call staff do about it. No personal
+//! data of families, so looking is not recorded; every act is.
 //!
-//! Holds: I12. Knows: broker, proto.
+//! Holds: I6, I12. Knows: broker, proto.
 
 use tonic::{Request, Response, Status};
 
@@ -11,7 +11,8 @@ use crate::{
     directory::Role,
     identity::Peer,
     proto::{
-        GetSummaryRequest, GetSummaryResponse, ListWaitingRequest, ListWaitingResponse, StateCount,
+        GetSummaryRequest, GetSummaryResponse, ListWaitingRequest, ListWaitingResponse,
+        RecordCallRequest, RecordCallResponse, StateCount, TakeCareRequest, TakeCareResponse,
         status_service_server::StatusService,
     },
     wire::{paging, status},
@@ -69,6 +70,26 @@ impl StatusService for Services {
             summary = GetSummaryResponse { open, states, size: summary.size, ..Default::default() };
         }
         Ok(Response::new(summary))
+    }
+
+    async fn record_call(
+        &self,
+        request: Request<RecordCallRequest>,
+    ) -> Result<Response<RecordCallResponse>, Status> {
+        let peer = self.caller(&request, "StatusService/RecordCall").await?;
+        let recorded = self.broker.record_call(&peer, request.into_inner()).await;
+        let (entry, duplicate) = recorded.map_err(|error| status::status(&error))?;
+        Ok(Response::new(RecordCallResponse { entry, duplicate }))
+    }
+
+    async fn take_care(
+        &self,
+        request: Request<TakeCareRequest>,
+    ) -> Result<Response<TakeCareResponse>, Status> {
+        let peer = self.caller(&request, "StatusService/TakeCare").await?;
+        let recorded = self.broker.take_care(&peer, request.into_inner()).await;
+        let (entry, duplicate) = recorded.map_err(|error| status::status(&error))?;
+        Ok(Response::new(TakeCareResponse { entry, duplicate }))
     }
 }
 

@@ -1,0 +1,68 @@
+//! The deadlines that a statement sets, as its facts will have them.
+//!
+//! Holds: I14. Knows: directory, domain, proto, clock.
+
+use super::Draft;
+use crate::{
+    clock::Moment,
+    domain::{
+        calendar::Calendar,
+        deadline::{Deadline, Duty, STEPS},
+        vocabulary::{NOTED, Urgency},
+    },
+    proto::{EntryType, Facts},
+};
+
+/// A deadline and the steps of its ladder, Unix seconds; 0 for a step that is left out.
+type DueAt = [u64; 1 + STEPS];
+
+/// A deadline that was worked out, by the calendar.
+pub(super) type Asked = (String, Duty, Urgency, Option<DueAt>);
+
+impl Draft<'_> {
+    /// By when recipients must act, and who is told when they do not, by the calendars of now.
+    pub(super) fn set_deadlines(&mut self, facts: &mut Facts) {
+        match facts.r#type() {
+            EntryType::Concern => {
+                let (urgency, _) = Urgency::effective(Some(&facts.urgency));
+                for inbox in &facts.inboxes {
+                    if let Some([due, steps @ ..]) = self.due(inbox, Duty::Acknowledge, urgency) {
+                        facts.acknowledgement_due.push(due);
+                        facts.acknowledgement_rungs.extend(steps);
+                    }
+                    if let Some([due, steps @ ..]) = self.due(inbox, Duty::Decide, urgency) {
+                        facts.decision_due.push(due);
+                        facts.decision_rungs.extend(steps);
+                    }
+                }
+            }
+            EntryType::Decision if facts.outcome != NOTED => {
+                let due = self.due(&facts.inbox, Duty::Feedback, Urgency::Routine);
+                if let Some([due, steps @ ..]) = due {
+                    (facts.feedback_due, facts.feedback_rungs) = (due, steps.to_vec());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A deadline at an inbox and the steps of its ladder, Unix seconds: worked out once for all
+    /// of a batch, which has one time.
+    fn due(&mut self, inbox: &str, duty: Duty, urgency: Urgency) -> Option<DueAt> {
+        let known = inbox.parse().ok().and_then(|inbox| self.directory.inbox(&inbox));
+        let calendar = known.map_or("", |inbox| inbox.calendar.as_str());
+        let asked = |known: &&Asked| (known.1, known.2) == (duty, urgency) && known.0 == calendar;
+        if let Some((.., due)) = self.due.iter().find(asked) {
+            return *due;
+        }
+        let by = Calendar::named_or_strictest(calendar);
+        let due =
+            Deadline::of(duty, urgency, &by, Moment(self.time)).map(|Deadline { due, steps }| {
+                let mut moments = [Some(due), None, None, None];
+                moments[1..].copy_from_slice(&steps);
+                moments.map(|at| at.map_or(0, |at| at.0 / 1_000_000_000))
+            });
+        self.due.push((calendar.to_owned(), duty, urgency, due));
+        due
+    }
+}

@@ -1,0 +1,141 @@
+//! What the exchange itself says of a delivery, and what those do whom it told: stand-ins.
+//!
+//! Pure: no clock, no I/O.
+//!
+//! Holds: I5, I6. Knows: domain, proto, store.
+
+use super::{
+    super::records::{self, DeliveryRecord},
+    Effect, Move,
+    judge::Step,
+};
+use crate::{
+    domain::{
+        deadline::Rung,
+        ids::InboxId,
+        lifecycle::{Actor, Applied, Event, State},
+        refusal::Refusal,
+    },
+    store::View,
+};
+
+impl<V: View> Step<'_, V> {
+    /// A person read it: of the holder, or of a stand-in, which is recorded and no more.
+    pub(super) fn opened(&self) -> Result<Effect, Refusal> {
+        let (concern, _) = self.answered()?;
+        let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
+        match self.as_stand_in(concern, &inbox)? {
+            Some(_) => Ok(Effect::default()),
+            None => self.by_holder(Event::Opened),
+        }
+    }
+
+    /// A named person took ownership: of the holder, or of a stand-in, who is the holder then.
+    pub(super) fn acknowledged(&self) -> Result<Effect, Refusal> {
+        let (concern, _) = self.answered()?;
+        let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
+        let Some(record) = self.as_stand_in(concern, &inbox)? else {
+            let mut effect = self.by_holder(Event::Acknowledged)?;
+            effect.unqueued = self.still_offered(concern, &inbox);
+            return Ok(effect);
+        };
+        let (was, withdrawn) = (record.delivery.clone(), record.withdrawn_by);
+        let mut effect =
+            self.step(record, Actor::StandIn, Event::TakenOver { by: inbox.clone() })?;
+        effect.unqueued = self.still_offered(concern, &inbox);
+        // Whom it was taken over from is still to have it, and the next owner must hear of a
+        // withdrawal too.
+        if was.state == State::Queued {
+            effect.queued.push((was.holder, concern));
+        }
+        effect.queued.extend(withdrawn.map(|withdrawal| (inbox, withdrawal)));
+        Ok(effect)
+    }
+
+    /// Offers of a concern to stand-ins that have not stored it: nobody needs them any more, now
+    /// that somebody has taken it.
+    fn still_offered(&self, concern: u64, by: &InboxId) -> Vec<(InboxId, u64)> {
+        let deliveries = records::deliveries(self.view, concern);
+        let holds = |inbox: &InboxId| deliveries.iter().any(|it| it.delivery.holder == *inbox);
+        let of_this = deliveries.iter().filter(|record| {
+            record.delivery.holder == *by || record.delivery.stand_ins.contains(by)
+        });
+        of_this
+            .flat_map(|record| &record.delivery.stand_ins)
+            .filter(|inbox| *inbox != by && !holds(inbox))
+            .filter(|inbox| self.view.value(&records::queue_key(inbox, concern)).is_some())
+            .map(|inbox| (inbox.clone(), concern))
+            .collect()
+    }
+
+    /// A rung is climbed: what was to be done was not, and somebody else is told.
+    pub(super) fn escalated(&self) -> Result<Effect, Refusal> {
+        let record = self.addressed()?;
+        let concern = record.concern;
+        let due = record.next_step().filter(|next| {
+            next.at <= self.time / 1_000_000_000
+                && next.duty.as_str() == self.facts.subject
+                && Rung::parse(&self.facts.code).is_some_and(|rung| rung.step() == next.step)
+        });
+        let wanted = "escalation";
+        let next = due.ok_or(Refusal::OutOfTurn { state: record.delivery.state, wanted })?;
+        let (mut after, mut effect) = (record.clone(), Effect::default());
+        after.due.of_mut(next.duty).climbed = next.step as u8 + 1;
+        if let Ok(stand_in) = self.facts.next_inbox.parse::<InboxId>() {
+            let offer = Event::Offered { to: stand_in.clone() };
+            if let Applied::Changed(delivery) = record.delivery.apply(Actor::Exchange, &offer)? {
+                after.delivery = delivery;
+                effect.queued.push((stand_in, concern));
+            }
+        }
+        // The sender hears of each rung.
+        effect.queued.extend(record.reply_to.clone().map(|inbox| (inbox, self.entry)));
+        effect.moves.push(Move { before: Some(record), after });
+        Ok(effect)
+    }
+
+    /// On-call staff told somebody by telephone. Who has it and who sent it hear of that.
+    pub(super) fn told_by_phone(&self) -> Result<Effect, Refusal> {
+        let record = self.addressed()?;
+        let mut effect = self.step(record, Actor::Exchange, Event::ToldByPhone)?;
+        let told = self.facts.inboxes.iter().filter_map(|inbox| inbox.parse().ok());
+        effect.queued.extend(told.map(|inbox| (inbox, self.entry)));
+        Ok(effect)
+    }
+
+    /// Somebody is dealing with it: that is noted and changes nothing.
+    pub(super) fn taken_care_of(&self) -> Result<Effect, Refusal> {
+        let record = self.addressed()?;
+        if !record.delivery.is_open() {
+            let (state, wanted) = (record.delivery.state, "taken_care_of");
+            return Err(Refusal::OutOfTurn { state, wanted });
+        }
+        let cared_for = Some((self.entry, self.facts.until));
+        let after = DeliveryRecord { cared_for, ..record.clone() };
+        Ok(Effect { moves: vec![Move { before: Some(record), after }], ..Effect::default() })
+    }
+
+    /// The delivery that the exchange speaks of: by the inbox that it was addressed to.
+    fn addressed(&self) -> Result<DeliveryRecord, Refusal> {
+        let concern = self.facts.answers.ok_or(Refusal::UnknownStatement)?;
+        let is_it =
+            |record: &DeliveryRecord| record.delivery.addressed.as_str() == self.facts.inbox;
+        let mut deliveries = records::deliveries(self.view, concern);
+        let at = deliveries.iter().position(is_it).ok_or(Refusal::UnknownStatement)?;
+        Ok(deliveries.swap_remove(at))
+    }
+
+    /// The delivery of a concern that an inbox can take over, unless it holds one itself.
+    pub(super) fn as_stand_in(
+        &self,
+        concern: u64,
+        inbox: &InboxId,
+    ) -> Result<Option<DeliveryRecord>, Refusal> {
+        let mut deliveries = records::deliveries(self.view, concern);
+        if deliveries.iter().any(|record| record.delivery.holder == *inbox) {
+            return Ok(None);
+        }
+        let stands_in = |record: &DeliveryRecord| record.delivery.stand_ins.contains(inbox);
+        Ok(deliveries.iter().position(stands_in).map(|at| deliveries.swap_remove(at)))
+    }
+}
