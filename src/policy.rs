@@ -139,6 +139,7 @@ fn kind_of(act: &Act) -> &'static str {
         Act::Withdrawal(_) => "withdrawal",
         Act::WithdrawalConfirmed(_) => "withdrawal_confirmed",
         Act::PhoneConfirmed(_) => "phone_confirmed",
+        Act::UrgencyChange(_) => "urgency_change",
     }
 }
 
@@ -166,6 +167,24 @@ fn facts(
         Act::Withdrawal(withdrawal) => {
             code("reason", &withdrawal.reason)?;
             facts.set_type(EntryType::Withdrawal);
+        }
+        Act::UrgencyChange(change) => {
+            named(change.person.as_ref())?;
+            code("reason", &change.reason)?;
+            if change.reason.trim().is_empty() {
+                let rule = "must say why, as a code such as new_information";
+                return Err(Refusal::FieldInvalid { field: "reason", rule });
+            }
+            let Some(urgency) = Urgency::parse(&change.urgency) else {
+                let rule = "must be immediate, urgent, prompt, routine or information";
+                return Err(Refusal::FieldInvalid { field: "urgency", rule });
+            };
+            // The sender speaks of the concern, whoever has it of its own delivery.
+            if !statement.inbox.is_empty() {
+                facts.inbox = own_inbox(statement)?.to_string();
+            }
+            facts.urgency = urgency.as_str().to_owned();
+            facts.set_type(EntryType::UrgencyChange);
         }
         // The sender names the recipient's inbox that could not open.
         Act::Resealed(_) => {
@@ -237,7 +256,7 @@ fn step_facts(
             named(confirmed.person.as_ref())?;
             EntryType::PhoneConfirmed
         }
-        Act::Concern(_) | Act::Withdrawal(_) | Act::Resealed(_) => {
+        Act::Concern(_) | Act::Withdrawal(_) | Act::Resealed(_) | Act::UrgencyChange(_) => {
             return Err(Refusal::Malformed { what: "says nothing that belongs here" });
         }
     };

@@ -87,13 +87,16 @@ pub(super) fn rung(
     concern: u64,
     addressed: &InboxId,
 ) -> Option<Facts> {
-    let record = records::deliveries(view, concern)
-        .into_iter()
-        .find(|record| record.delivery.addressed == *addressed)?;
+    let deliveries = records::deliveries(view, concern);
+    let record = deliveries.iter().find(|record| record.delivery.addressed == *addressed)?.clone();
     let next = record.next_step().filter(|next| next.at <= now.0 / 1_000_000_000)?;
     let (urgency, _) = Urgency::effective(Some(&record.urgency));
     let rung = Rung::at(next.step, next.duty, urgency);
-    let stand_in = stand_in(directory, &record, next, rung).unwrap_or_default();
+    // Who has the concern itself needs no offer of another's delivery.
+    let has_it =
+        |inbox: &String| deliveries.iter().any(|record| record.delivery.holder.as_str() == inbox);
+    let stand_in = stand_in(directory, &record, next, rung).filter(|inbox| !has_it(inbox));
+    let stand_in = stand_in.unwrap_or_default();
     let told = (!stand_in.is_empty()).then(|| stand_in.clone());
     let sender = record.reply_to.as_ref().map(ToString::to_string);
     let mut inboxes: Vec<String> = told.into_iter().chain(sender).collect();

@@ -235,11 +235,15 @@ impl DeliveryRecord {
     /// The highest rung that was climbed, for whatever was not done.
     pub fn highest_rung(&self) -> Option<Rung> {
         let (urgency, _) = Urgency::effective(Some(&self.urgency));
-        let climbed = Duty::ALL.into_iter().filter_map(|duty| {
-            let step = usize::from(self.due.of(duty).climbed).checked_sub(1)?;
-            Some(Rung::at(step, duty, urgency))
-        });
+        let climbed = Duty::ALL
+            .into_iter()
+            .filter_map(|duty| Some(Rung::at(self.due.of(duty).highest()?, duty, urgency)));
         climbed.max()
+    }
+
+    /// Whether it can still be taken and decided.
+    pub fn is_undecided(&self) -> bool {
+        matches!(self.delivery.state, State::Queued | State::Stored | State::Acknowledged)
     }
 
     /// Of what is for information nothing is owed once it was read.

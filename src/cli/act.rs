@@ -1,5 +1,5 @@
 //! What a person does about a concern: `cairn opened`, `ack`, `decide`, `feedback`,
-//! `redirect`, `confirm-call`, `confirm-withdrawal`; the sender's `withdraw`; and what on-call
+//! `redirect`, `urgency`, `confirm-call`, `confirm-withdrawal`; the sender's `withdraw`; and what on-call
 //! staff do, `called` and `dealing`.
 //!
 //! Each is a statement of the system that names the person. It goes through the outbox, so
@@ -10,9 +10,11 @@
 mod desk;
 mod on_call;
 mod sender;
+mod urgency;
 
 pub(crate) use on_call::{Called, Dealing};
 pub(crate) use sender::Withdraw;
+pub(crate) use urgency::ChangeUrgency;
 
 use std::process::ExitCode;
 
@@ -223,6 +225,14 @@ impl ConfirmCall {
         let act = Act::PhoneConfirmed(proto::PhoneConfirmed { person });
         let said = desk.say("confirmed as told by telephone", act).await?;
         self.step.print(&[said])
+    }
+}
+
+/// A reason that says nothing about anybody.
+fn code(text: &str) -> Result<String, String> {
+    match crate::domain::ids::is_code_shaped(text, crate::limits::CODE_BYTES_MAX) {
+        true => Ok(text.to_owned()),
+        false => Err("must be a code of 1 to 64 letters, digits, . _ : / -".to_owned()),
     }
 }
 

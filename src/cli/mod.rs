@@ -55,6 +55,8 @@ enum Command {
     Withdraw(act::Withdraw),
     ConfirmWithdrawal(act::ConfirmWithdrawal),
     ConfirmCall(act::ConfirmCall),
+    #[command(name = "urgency")]
+    ChangeUrgency(act::ChangeUrgency),
     Called(act::Called),
     Dealing(act::Dealing),
     Status(status::Status),
@@ -118,6 +120,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Withdraw(withdraw) => withdraw.run().await,
         Command::ConfirmWithdrawal(confirm) => confirm.run().await,
         Command::ConfirmCall(confirm) => confirm.run().await,
+        Command::ChangeUrgency(change) => change.run().await,
         Command::Called(called) => called.run().await,
         Command::Dealing(dealing) => dealing.run().await,
         Command::Status(status) => status.run().await,

@@ -329,6 +329,12 @@ impl Urgency {
         Self::ALL.into_iter().find(|urgency| urgency.as_str() == code)
     }
 
+    /// Whether it cannot wait as long as another.
+    #[must_use]
+    pub fn is_above(self, other: Self) -> bool {
+        self < other
+    }
+
     /// The code.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

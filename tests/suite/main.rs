@@ -25,3 +25,4 @@ mod readme;
 mod refuse;
 mod support;
 mod tidy;
+mod urgency;

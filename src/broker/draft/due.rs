@@ -4,6 +4,7 @@
 
 use super::Draft;
 use crate::{
+    broker::records,
     clock::Moment,
     domain::{
         calendar::Calendar,
@@ -23,8 +24,11 @@ impl Draft<'_> {
     /// By when recipients must act, and who is told when they do not, by the calendars of now.
     pub(super) fn set_deadlines(&mut self, facts: &mut Facts) {
         match facts.r#type() {
-            EntryType::Concern => {
+            EntryType::Concern | EntryType::UrgencyChange => {
                 let (urgency, _) = Urgency::effective(Some(&facts.urgency));
+                if facts.r#type() == EntryType::UrgencyChange && !self.is_raised(facts, urgency) {
+                    return;
+                }
                 for inbox in &facts.inboxes {
                     if let Some([due, steps @ ..]) = self.due(inbox, Duty::Acknowledge, urgency) {
                         facts.acknowledgement_due.push(due);
@@ -44,6 +48,16 @@ impl Draft<'_> {
             }
             _ => {}
         }
+    }
+
+    /// Whether an urgency is above the one that its concern runs as.
+    fn is_raised(&self, facts: &Facts, urgency: Urgency) -> bool {
+        let concern = facts.answers.unwrap_or_default();
+        let deliveries = records::deliveries(&self.overlay, concern);
+        deliveries.iter().find(|record| record.is_undecided()).is_some_and(|record| {
+            let (before, _) = Urgency::effective(Some(&record.urgency));
+            urgency.is_above(before)
+        })
     }
 
     /// A deadline at an inbox and the steps of its ladder, Unix seconds: worked out once for all

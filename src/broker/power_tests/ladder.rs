@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::super::{Broker, records};
 use super::world::{Judged, World};
 use crate::{
-    domain::deadline::{Duty, Rung, STEPS},
+    domain::deadline::{Duty, Rung},
     proto::{EntryType, Facts},
 };
 
@@ -65,9 +65,11 @@ impl Ladders {
         for ((concern, inbox, duty), step) in &self.last {
             let records = records::deliveries(broker.index(), *concern);
             let record = records.iter().find(|it| it.delivery.addressed.as_str() == inbox);
-            let climbed = record.map_or(STEPS, |it| usize::from(it.due.of(*duty).climbed));
-            if climbed != step + 1 {
-                return Err(format!("entry {concern} for {inbox}: {climbed} of {duty:?} climbed"));
+            let climbed = record.and_then(|it| it.due.of(*duty).highest());
+            if climbed != Some(*step) {
+                return Err(format!(
+                    "entry {concern} for {inbox}: {climbed:?} of {duty:?} climbed"
+                ));
             }
         }
         Ok(())

@@ -37,6 +37,7 @@ pub fn judge(view: &impl View, entry: u64, time: u64, facts: &Facts) -> Result<E
         EntryType::Acknowledgement => step.acknowledged(),
         EntryType::Escalation => step.escalated(),
         EntryType::ToldByPhone => step.told_by_phone(),
+        EntryType::UrgencyChange => step.urgency_change(),
         EntryType::TakenCareOf => step.taken_care_of(),
         EntryType::Decision => step.by_holder(Event::Decided { outcome: facts.outcome.clone() }),
         EntryType::Feedback => step.feedback(),
@@ -74,6 +75,21 @@ pub fn address(view: &impl View, facts: &mut Facts) {
             facts.inboxes = told.into_iter().collect();
         }
         EntryType::Resealed => facts.inboxes = vec![facts.inbox.clone()],
+        // Those who have not decided, in the order of their deadlines, and the sender if another
+        // speaks.
+        EntryType::UrgencyChange => {
+            let deliveries = records::deliveries(view, concern);
+            let reply_to = deliveries.first().and_then(|record| record.reply_to.clone());
+            let sender = reply_to.filter(|_| !facts.inbox.is_empty());
+            let open = deliveries.into_iter().filter(DeliveryRecord::is_undecided);
+            let mut told: Vec<String> = Vec::new();
+            for inbox in open.map(|record| record.delivery.holder).chain(sender) {
+                if !told.contains(&inbox.to_string()) {
+                    told.push(inbox.to_string());
+                }
+            }
+            facts.inboxes = told;
+        }
         // Who has it, and who sent it.
         EntryType::ToldByPhone => {
             let deliveries = records::deliveries(view, concern);
@@ -169,6 +185,7 @@ impl<V: View> Step<'_, V> {
             // Whoever was told may say so, also after passing the delivery on.
             EntryType::Withdrawal
             | EntryType::Resealed
+            | EntryType::UrgencyChange
             | EntryType::Escalation
             | EntryType::ToldByPhone => {
                 self.must_be_party_to(meta.thread)?;

@@ -24,7 +24,7 @@ pub struct DueBy {
     pub due: u64,
     /// When each step is climbed as long as it is not done, in order; 0 for none.
     pub steps: [u64; STEPS],
-    /// How many steps lie behind it.
+    /// Which steps lie behind it: the first is bit 0.
     pub climbed: u8,
 }
 
@@ -90,11 +90,91 @@ impl DueBy {
         Self { due: at(due, number), steps, climbed: 0 }
     }
 
-    /// The step after those that are climbed.
+    /// The first step that is not climbed.
     pub fn next_step(&self, duty: Duty) -> Option<NextStep> {
-        let climbed = usize::from(self.climbed);
-        let steps = self.steps.iter().copied().enumerate().skip(climbed);
-        let (step, at) = steps.into_iter().find(|(_, at)| *at > 0)?;
-        Some(NextStep { at, duty, step })
+        let steps = self.steps.iter().copied().enumerate();
+        let mut left = steps.filter(|(step, at)| *at > 0 && self.climbed & (1 << step) == 0);
+        left.next().map(|(step, at)| NextStep { at, duty, step })
+    }
+
+    /// A step lies behind it.
+    pub const fn climb(&mut self, step: usize) {
+        self.climbed |= 1 << step;
+    }
+
+    /// The highest step that lies behind it.
+    pub fn highest(&self) -> Option<usize> {
+        (0..STEPS).rev().find(|step| self.climbed & (1 << step) != 0)
+    }
+
+    /// The same, with whatever comes sooner in another. What is climbed stays so.
+    #[must_use]
+    pub fn sooner(self, other: &Self) -> Self {
+        let first = |one: u64, other: u64| match (one, other) {
+            (0, at) | (at, 0) => at,
+            (one, other) => one.min(other),
+        };
+        let steps = std::array::from_fn(|step| first(self.steps[step], other.steps[step]));
+        Self { due: first(self.due, other.due), steps, climbed: self.climbed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn due_by() -> impl Strategy<Value = DueBy> {
+        let at = || prop_oneof![1 => Just(0_u64), 3 => 1_u64..1_000];
+        (at(), [at(), at(), at()], 0_u8..8).prop_map(|(due, steps, climbed)| DueBy {
+            due,
+            steps,
+            climbed,
+        })
+    }
+
+    proptest! {
+        /// I14: nothing that is set moves later, nothing climbed is to be climbed again.
+        #[test]
+        fn what_is_raised_never_moves_later(first in due_by(), others in prop::collection::vec(due_by(), 0..5)) {
+            let mut now = first;
+            for other in others {
+                let next = now.sooner(&other);
+                prop_assert!(now.due == 0 || next.due <= now.due);
+                for step in 0..STEPS {
+                    prop_assert!(now.steps[step] == 0 || next.steps[step] <= now.steps[step]);
+                }
+                prop_assert_eq!(next.climbed, now.climbed);
+                now = next;
+            }
+        }
+
+        /// No step is left out and none is climbed twice, in whatever order ladders are raised.
+        #[test]
+        fn each_step_is_climbed_once(first in due_by(), other in due_by()) {
+            let mut by = DueBy { climbed: 0, ..first };
+            let mut climbed = Vec::new();
+            while let Some(next) = by.next_step(Duty::Acknowledge) {
+                prop_assert!(!climbed.contains(&next.step), "twice");
+                climbed.push(next.step);
+                by.climb(next.step);
+                if climbed.len() == 1 {
+                    by = by.sooner(&other);
+                }
+                prop_assert!(climbed.len() <= STEPS);
+            }
+            let due = (0..STEPS).filter(|step| by.steps[*step] > 0).count();
+            prop_assert_eq!(climbed.len(), due);
+        }
+
+        #[test]
+        fn seconds_since_lead_back(by in due_by(), since in 0_u64..1_000) {
+            let moved = |at: u64| if at == 0 { 0 } else { at + since };
+            let by = DueBy { due: moved(by.due), steps: by.steps.map(moved), ..by };
+            let due = Due { acknowledgement: by, ..Due::default() };
+            let moment = since * NANOSECONDS + 999;
+            prop_assert_eq!(due.since(moment).after(moment), due);
+        }
     }
 }

@@ -37,7 +37,7 @@ pub(crate) struct Step {
     who: Who,
     /// How to print what was said
     #[arg(short, long, value_enum, default_value = "text")]
-    output: Output,
+    pub(super) output: Output,
 }
 
 /// The person; an identity, a post
@@ -81,6 +81,12 @@ impl Step {
     /// The member of staff, acting in post.
     pub(super) fn person(&self) -> Person {
         self.who.person()
+    }
+
+    /// The inbox of ours that was asked for.
+    pub(super) fn inbox(&self, agency: &str) -> anyhow::Result<Option<InboxId>> {
+        let agency = agency.parse()?;
+        Ok(self.inbox.as_ref().map(|role| InboxId::new(&agency, role)))
     }
 
     /// Says what was said.
@@ -254,7 +260,7 @@ pub(super) async fn concern(client: &Client, entry: u64) -> anyhow::Result<GetCo
 }
 
 /// The delivery that an inbox of ours has, or else stands in for, and which inbox that is.
-fn ours(
+pub(super) fn ours(
     found: &GetConcernResponse,
     agency: &str,
     asked: Option<&InboxId>,

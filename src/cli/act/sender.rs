@@ -27,7 +27,7 @@ pub(crate) struct Withdraw {
     /// The concern's entry number
     entry: EntryNumber,
     /// Why, as a code such as sent_in_error: nothing about the child
-    #[arg(long, value_name = "CODE", value_parser = code)]
+    #[arg(long, value_name = "CODE", value_parser = super::code)]
     reason: String,
     #[command(flatten)]
     speaker: Speaker,
@@ -57,12 +57,5 @@ impl Withdraw {
             print::line(format_args!("already with {}, told to confirm", told.join(", ")))?;
         }
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-fn code(text: &str) -> Result<String, String> {
-    match crate::domain::ids::is_code_shaped(text, crate::limits::CODE_BYTES_MAX) {
-        true => Ok(text.to_owned()),
-        false => Err("must be a code of 1 to 64 letters, digits, . _ : / -".to_owned()),
     }
 }

@@ -266,6 +266,10 @@ fn act(said: &mut Said, act: Option<&Act>) {
         Some(Act::Withdrawal(act)) => said.text("reason", &act.reason),
         Some(Act::WithdrawalConfirmed(act)) => said.person(act.person.as_ref()),
         Some(Act::PhoneConfirmed(act)) => said.person(act.person.as_ref()),
+        Some(Act::UrgencyChange(act)) => {
+            said.text("reason", &act.reason);
+            said.person(act.person.as_ref());
+        }
         Some(Act::Stored(_) | Act::Resealed(_)) | None => {}
     }
 }

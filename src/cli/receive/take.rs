@@ -336,6 +336,7 @@ fn kind(incoming: &Incoming, opened: &Opened) -> String {
         Some(Act::Concern(_)) => "concern",
         Some(Act::Feedback(_)) => "feedback",
         Some(Act::Withdrawal(_)) => "withdrawal",
+        Some(Act::UrgencyChange(_)) => "change of urgency",
         Some(Act::Resealed(_)) => "new wraps",
         _ if facts.r#type() == proto::EntryType::Escalation => {
             let proto::Facts { inbox, subject, code, .. } = &facts;

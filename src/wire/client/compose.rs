@@ -180,6 +180,11 @@ impl<'a> Composer<'a> {
     /// Taking a statement back.
     pub fn withdrawal(&self, entry: u64, request_id: [u8; 16], reason: &str) -> Vec<u8> {
         let act = Act::Withdrawal(proto::Withdrawal { reason: reason.to_owned() });
+        self.of_sender(entry, request_id, act)
+    }
+
+    /// What the sender says of its own concern, and no inbox does.
+    pub fn of_sender(&self, entry: u64, request_id: [u8; 16], act: Act) -> Vec<u8> {
         let statement = Statement {
             request_id: request_id.to_vec(),
             answers: Some(entry),

@@ -257,6 +257,10 @@ pub fn written(incoming: &Incoming, opened: &Opened) -> Value {
         }
         act => {
             put("type", kind(act.as_ref()).into());
+            if let Some(Act::UrgencyChange(change)) = act {
+                put("urgency", change.urgency.as_str().into());
+                put("reason", change.reason.as_str().into());
+            }
             put("answers", statement.answers.into());
             put("about", statement.inbox.as_str().into());
             let body = opened.body.as_ref().map(|body| Value::Object(body.as_map().clone()));
@@ -270,6 +274,7 @@ fn kind(act: Option<&Act>) -> &'static str {
     match act {
         Some(Act::Feedback(_)) => "feedback",
         Some(Act::Withdrawal(_)) => "withdrawal",
+        Some(Act::UrgencyChange(_)) => "urgency_change",
         Some(Act::Resealed(_)) => "resealed",
         _ => "statement",
     }
