@@ -6,10 +6,11 @@
 //! Holds: I6, I12. Knows: wire::client, domain, proto.
 
 mod shown;
+mod watch;
 
 use std::{path::Path, process::ExitCode};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -38,7 +39,11 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cairn status 42 --system systems/school-a\n  \
     cairn status --reference SCHOOL-26-0042 --system systems/school-a\n  \
-    cairn status --waiting -o json --system x/systems/operator/on-call")]
+    cairn status --watch --system x/systems/operator/on-call\n  \
+    cairn status --waiting -o json --system x/systems/operator/on-call\n  \
+    cairn status 42 --wait acknowledged --timeout 15m --system systems/school-a\n\n\
+    With --wait it ends with 0 when every recipient has come so far, with 1 when one never will \
+    (taken back), and with 124 when the time is over.")]
 pub(crate) struct Status {
     /// The concern's entry number
     #[arg(conflicts_with_all = ["reference", "waiting", "inbox"])]
@@ -52,6 +57,15 @@ pub(crate) struct Status {
     /// What waits for this inbox only
     #[arg(long, value_name = "AGENCY/ROLE")]
     inbox: Option<InboxId>,
+    /// A live board of what waits, until Ctrl-C; with `-o json` one line for each change
+    #[arg(long, conflicts_with_all = ["entry", "reference"])]
+    watch: bool,
+    /// Wait until every recipient of the concern has come so far
+    #[arg(long, value_enum, value_name = "STATE", conflicts_with_all = ["waiting", "inbox", "watch"])]
+    wait: Option<watch::Wanted>,
+    /// How long to wait, such as 15m [default: until it is so]
+    #[arg(long, value_name = "DURATION", requires = "wait")]
+    timeout: Option<jiff::SignedDuration>,
     #[command(flatten)]
     speaker: Speaker,
     /// How to print it
@@ -62,15 +76,20 @@ pub(crate) struct Status {
 impl Status {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let client = self.speaker.client()?;
-        match (self.entry, &self.reference) {
-            (Some(entry), _) => self.concern(&client, By::Entry(entry.0)).await,
+        let by = match (self.entry, &self.reference) {
+            (Some(entry), _) => By::Entry(entry.0),
             (None, Some(reference)) => {
                 let folder = client.folder();
                 let agency = folder.settings.agency.as_str();
-                let id = folder.secret.request_id(agency, reference).to_vec();
-                self.concern(&client, By::RequestId(id)).await
+                By::RequestId(folder.secret.request_id(agency, reference).to_vec())
             }
-            (None, None) => self.everything(&client).await,
+            (None, None) if self.wait.is_some() => bail!("wait for which concern? Give its entry"),
+            (None, None) if self.watch => return self.watch(&client).await,
+            (None, None) => return self.everything(&client).await,
+        };
+        match self.wait {
+            Some(wanted) => self.wait_until(&client, by, wanted).await,
+            None => self.concern(&client, by).await,
         }
     }
 

@@ -6,6 +6,7 @@
 mod alerts;
 mod attack;
 mod bench;
+mod board;
 mod connections;
 mod deadlines;
 mod demo;

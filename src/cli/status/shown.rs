@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     clock::Moment,
     proto::{Delivery, DeliveryState, EntryType, Facts, GetConcernResponse},
+    wire::client,
 };
 
 /// The stable word of a state.
@@ -35,6 +36,10 @@ pub(super) fn state(delivery: &Delivery) -> String {
         (delivery.rung.as_str(), format!("{} told", delivery.rung.replace('_', " "))),
     ];
     words.extend(marks.into_iter().filter(|(said, _)| !said.is_empty()).map(|(_, mark)| mark));
+    let until = Moment::of_seconds(delivery.cared_for_until);
+    if until > client::now() {
+        words.push(format!("on call is on it until {}", until.in_london().strftime("%-I:%M%P")));
+    }
     words.join(", ")
 }
 
