@@ -144,6 +144,18 @@ const _: () = assert!(KIBIBYTES_PER_AGENCY_MAX * 1_024 > ENVELOPE_BYTES_MAX);
 
 /// A calendar that is closed for longer than this, in days, opens on the next day all the same.
 pub const CLOSED_DAYS_MAX: usize = 120;
+/// How often the exchange looks whether a rung is due.
+pub const ESCALATION_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a member of the on-call staff may say to be dealing with a delivery.
+pub const CARE_TIME_MAX: Duration = Duration::from_secs(12 * 3600);
+/// How far the clock of whoever says when something was may be ahead of ours.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5 * 60);
+/// Days that one line of an inbox's days off may hold: a summer's holidays.
+pub const CLOSED_SPAN_DAYS_MAX: usize = 60;
+/// Lines of days off that an inbox may have.
+pub const CLOSED_ON_MAX: usize = 64;
+/// Rungs that are handed to the committer at once.
+pub const RUNGS_AT_ONCE_MAX: usize = 256;
 
 // --- connections ---
 
@@ -189,14 +201,6 @@ pub const BUSY_DELAY: Duration = Duration::from_millis(250);
 /// A statement that was offered and not stored is offered again on a live stream
 /// after this long.
 pub const REDELIVERY_INTERVAL: Duration = Duration::from_secs(30);
-/// How often the exchange looks whether a rung is due.
-pub const ESCALATION_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a member of the on-call staff may say to be dealing with a delivery.
-pub const CARE_TIME_MAX: Duration = Duration::from_secs(12 * 3600);
-/// How far the clock of whoever says when something was may be ahead of ours.
-pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5 * 60);
-/// Rungs that are handed to the committer at once.
-pub const RUNGS_AT_ONCE_MAX: usize = 256;
 /// A Receive stream says that it is alive after this long without an item.
 pub const ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Statements offered on one stream beyond what the client has read.

@@ -14,6 +14,7 @@ use crate::{
         sign::{DIRECTORY_TYPE, PublicKey, verify_dsse},
     },
     domain::{
+        calendar,
         ids::{AgencyId, AgreementId, InboxId, SystemName},
         refusal::Refusal,
     },
@@ -123,6 +124,14 @@ impl Directory {
         self.must_have_agency(id.agency())?;
         self.must_be_its_own(id.agency(), signed, now)?;
         bounded("inbox.calendar", &inbox.calendar, limits::CODE_BYTES_MAX)?;
+        if inbox.closed_on.len() > limits::CLOSED_ON_MAX {
+            return Err(invalid("inbox.closed_on", "at most 64 days or spans of days"));
+        }
+        if inbox.closed_on.iter().any(|text| calendar::days(text).is_none()) {
+            let rule = "must be days such as 2026-10-12, or a first and a last of at most 60, such \
+                        as 2026-10-12/2026-10-23";
+            return Err(invalid("inbox.closed_on", rule));
+        }
         if inbox.deputy == inbox.id {
             return Err(invalid("inbox.deputy", "an inbox cannot be its own deputy"));
         }

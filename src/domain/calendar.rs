@@ -84,6 +84,14 @@ impl Calendar {
         Self::named(name).unwrap_or(Self::Always)
     }
 
+    /// The same with the days off of an inbox, as the directory has them ([`days`]). What is no day
+    /// is left out: a deadline is rather too soon.
+    #[must_use]
+    pub fn closed_on_days(self, texts: &[String]) -> Self {
+        let days: Vec<Date> = texts.iter().filter_map(|text| days(text)).flatten().collect();
+        self.closed_on(days)
+    }
+
     /// The same with more days off: local holidays, in-service days, terms. Nothing closes
     /// [`Calendar::Always`].
     #[must_use]
@@ -236,6 +244,24 @@ fn on(zone: &Zoned, day: Date, time: Time) -> Zoned {
         Ok(first) => first,
         Err(_) => Timestamp::MAX.to_zoned(zone.clone()),
     }
+}
+
+/// The days of a text: one ("2026-10-12"), or a first and a last one with those between
+/// ("2026-10-12/2026-10-23", as ISO 8601 writes intervals), at most
+/// [`limits::CLOSED_SPAN_DAYS_MAX`]. `None` if it is neither.
+#[must_use]
+pub fn days(text: &str) -> Option<Vec<Date>> {
+    let (first, last) = text.split_once('/').unwrap_or((text, text));
+    let (first, last): (Date, Date) = (day(first)?, day(last)?);
+    let count = usize::try_from(first.until(last).ok()?.get_days()).ok()? + 1;
+    (count <= limits::CLOSED_SPAN_DAYS_MAX)
+        .then(|| first.series(Span::new().days(1)).take(count).collect())
+}
+
+/// A day as it must be written, and not another of the many ways.
+fn day(text: &str) -> Option<Date> {
+    let day: Date = text.parse().ok()?;
+    (day.to_string() == text).then_some(day)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Deadlines: set when a concern is accepted, by each recipient's own calendar, and there to stay.
 
 use cairn::{
-    clock::Moment,
+    clock::{Clock, Moment},
     domain::{
         calendar::Calendar,
         deadline::{Deadline, Duty},
@@ -13,7 +13,7 @@ use cairn::{
 };
 use serde_json::json;
 
-use crate::support::{World, inbox_change, statements::*};
+use crate::support::{World, code, inbox_change, statements::*};
 
 /// What the sender sees of a concern: its entry's facts, when it was accepted, its deliveries.
 async fn seen(client: &Client, entry: u64) -> (Facts, Moment, Vec<proto::Delivery>) {
@@ -62,6 +62,57 @@ async fn each_recipient_has_the_deadlines_of_its_own_calendar_and_keeps_them() {
     }
     works_by(&world, "school/duty", "24x7").await;
     assert_eq!(seen(police, entry).await.2, before, "what was set stands");
+    world.check().await;
+}
+
+/// I14: an inbox's own days off count, from when the directory has them, and what is no day is
+/// refused: a deadline must not hang on a guess.
+#[tokio::test(flavor = "multi_thread")]
+async fn days_off_of_an_inbox_count_and_what_is_no_day_is_refused() {
+    let world = World::with_agencies().await;
+    let inbox: InboxId = "school/duty".parse().unwrap();
+    let closed_on = async |days: &[&str]| {
+        let Change::Inbox(change) = inbox_change(&inbox, "") else { panic!("of an inbox") };
+        let closed_on = days.iter().map(ToString::to_string).collect();
+        let calendar = "scotland-working-hours".into();
+        let change = proto::Inbox { calendar, closed_on, ..change };
+        world.apply_signed(Change::Inbox(change), "school").await
+    };
+    let from = world.clock.now().in_london().date();
+    let later = |days: i64| from.checked_add(jiff::Span::new().days(days)).unwrap();
+    let break_of_a_fortnight = format!("{from}/{}", later(14));
+    closed_on(&[&break_of_a_fortnight]).await.unwrap();
+    let both = ["school/duty", "social-work/duty"];
+    let document = with(concern("police", &both, "D-9"), json!({"urgency": "routine"}));
+    let (facts, accepted, _) =
+        seen(world.agency("police"), sent(world.agency("police"), &document).await).await;
+    let closed = Calendar::named("scotland-working-hours").unwrap();
+    let closed = closed.closed_on_days(&[break_of_a_fortnight]);
+    let due = |by: &Calendar| {
+        seconds(Deadline::of(Duty::Acknowledge, Urgency::Routine, by, accepted).unwrap().due)
+    };
+    assert_eq!(facts.acknowledgement_due, [due(&closed), due(&Calendar::Always)]);
+    assert!(facts.acknowledgement_due[0] > accepted.0 / 1_000_000_000 + 14 * 86_400);
+
+    let sixty = format!("{from}/{}", later(60));
+    let backwards = format!("{}/{from}", later(1));
+    for wrong in [
+        "",
+        "tomorrow",
+        "2026-02-30",
+        "2026-10-12T00:00:00",
+        "2026-1-2",
+        "20261012",
+        "2026-10-12/",
+        "/2026-10-12",
+        "2026-10-12/2026-10-13/2026-10-14",
+        &sixty,
+        &backwards,
+    ] {
+        assert_eq!(code(closed_on(&[wrong]).await), "field_invalid", "{wrong:?}");
+    }
+    assert_eq!(code(closed_on(&["2026-10-12"; 65]).await), "field_invalid");
+    closed_on(&["2026-10-12"; 64]).await.unwrap();
     world.check().await;
 }
 

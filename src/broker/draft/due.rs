@@ -64,19 +64,24 @@ impl Draft<'_> {
     /// of a batch, which has one time.
     fn due(&mut self, inbox: &str, duty: Duty, urgency: Urgency) -> Option<DueAt> {
         let known = inbox.parse().ok().and_then(|inbox| self.directory.inbox(&inbox));
-        let calendar = known.map_or("", |inbox| inbox.calendar.as_str());
+        let (name, closed_on) =
+            known.map_or(("", &[][..]), |inbox| (inbox.calendar.as_str(), &inbox.closed_on[..]));
+        // Inboxes without days off of their own share a calendar; no calendar is called so.
+        let own = format!("\0{inbox}");
+        let calendar = if closed_on.is_empty() { name } else { own.as_str() };
         let asked = |known: &&Asked| (known.1, known.2) == (duty, urgency) && known.0 == calendar;
         if let Some((.., due)) = self.due.iter().find(asked) {
             return *due;
         }
-        let by = Calendar::named_or_strictest(calendar);
+        let by = Calendar::named_or_strictest(name).closed_on_days(closed_on);
         let due =
             Deadline::of(duty, urgency, &by, Moment(self.time)).map(|Deadline { due, steps }| {
                 let mut moments = [Some(due), None, None, None];
                 moments[1..].copy_from_slice(&steps);
                 moments.map(|at| at.map_or(0, |at| at.0 / 1_000_000_000))
             });
-        self.due.push((calendar.to_owned(), duty, urgency, due));
+        let calendar = calendar.to_owned();
+        self.due.push((calendar, duty, urgency, due));
         due
     }
 }

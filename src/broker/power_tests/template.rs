@@ -176,7 +176,7 @@ fn changes(speakers: &[Speaker], now: Moment) -> Vec<SignedChange> {
             phone: "0131 496 0000".into(),
             calendar: "24x7".into(),
             deputy: String::new(),
-            retired: false,
+            ..proto::Inbox::default()
         });
         changes.push(enrol::signed(EXCHANGE, inbox, &[folder]));
         changes.extend(enrol::sealing_keys(folder, now));

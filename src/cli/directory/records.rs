@@ -20,6 +20,7 @@ use super::{
 use crate::{
     crypto::KeyId,
     domain::{
+        calendar,
         ids::{AgencyId, InboxId, SystemName},
         vocabulary::AGENCY_KINDS,
     },
@@ -144,7 +145,9 @@ impl System {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  cairn directory inbox sw-ardness/duty --phone \"0131 496 0542\" \
-    --calendar 24x7 --deputy sw-ardness-ooh/duty --system x/systems/operator/admin"
+    --calendar 24x7 --deputy sw-ardness-ooh/duty --system x/systems/operator/admin\n  \
+    cairn directory inbox school-a/duty --closed-on 2026-10-12/2026-10-23 --closed-on 2026-11-16 \\\n    \
+    --system x/systems/operator/admin --signed-by systems/school-a"
 )]
 pub(super) struct Inbox {
     /// The duty role that receives
@@ -159,6 +162,10 @@ pub(super) struct Inbox {
     /// The inbox that stands in for it
     #[arg(long, value_name = "AGENCY/ROLE")]
     deputy: Option<InboxId>,
+    /// A day on which it does not work beside its calendar's own, or the first and the last of
+    /// several; again for more. Those given replace those there were; "none" leaves none
+    #[arg(long, value_name = "DAY[/DAY]", value_parser = closed_on)]
+    closed_on: Vec<String>,
     /// Whether it takes nothing new
     #[arg(long, value_name = "BOOL")]
     retired: Option<bool>,
@@ -179,8 +186,22 @@ impl Inbox {
         set(&mut inbox.calendar, self.calendar);
         set(&mut inbox.deputy, self.deputy);
         inbox.retired = self.retired.unwrap_or(inbox.retired);
+        if !self.closed_on.is_empty() {
+            inbox.closed_on = self.closed_on.into_iter().filter(|days| days != "none").collect();
+        }
         ensure!(!inbox.calendar.is_empty(), "a new inbox needs --calendar, such as 24x7");
         self.signing.put(&client, Change::Inbox(inbox), as_change(before, Change::Inbox)).await
+    }
+}
+
+fn closed_on(text: &str) -> Result<String, String> {
+    match text == "none" || calendar::days(text).is_some() {
+        true => Ok(text.to_owned()),
+        false => {
+            Err("must be a day such as 2026-10-12, or a first and a last of at most 60, such \
+                      as 2026-10-12/2026-10-23"
+                .to_owned())
+        }
     }
 }
 

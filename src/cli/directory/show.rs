@@ -54,9 +54,13 @@ fn text(known: &Known, now: Moment) -> anyhow::Result<()> {
     print::table(&["agency", "kind", "name", "area"], agencies)?;
     let inboxes = known.inboxes.values().map(|inbox| {
         let key = sealing_key(known, &inbox.id, now).unwrap_or_else(|| "none".into());
-        let standing = if inbox.retired { "retired" } else { "" };
+        let standing = match (inbox.retired, inbox.closed_on.is_empty()) {
+            (true, _) => "retired".to_owned(),
+            (false, true) => String::new(),
+            (false, false) => format!("closed {}", inbox.closed_on.join(", ")),
+        };
         let row = [&inbox.id, &inbox.phone, &inbox.calendar, &inbox.deputy, &key];
-        row.map(String::clone).into_iter().chain([standing.to_owned()]).collect()
+        row.map(String::clone).into_iter().chain([standing]).collect()
     });
     print::table(&["inbox", "telephone", "calendar", "deputy", "sealing key", ""], inboxes)?;
     let systems = known.systems.values().map(|system| {
@@ -91,7 +95,7 @@ fn as_json(known: &Known, now: Moment) -> Value {
     });
     let inboxes = known.inboxes.values().map(|inbox| {
         json!({"id": inbox.id, "phone": inbox.phone, "calendar": inbox.calendar,
-            "deputy": inbox.deputy, "retired": inbox.retired,
+            "deputy": inbox.deputy, "retired": inbox.retired, "closed_on": inbox.closed_on,
             "sealing_key": sealing_key(known, &inbox.id, now)})
     });
     let systems = known.systems.values().map(|system| {

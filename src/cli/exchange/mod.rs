@@ -149,7 +149,7 @@ impl Exchange {
                 phone: inbox.phone.clone(),
                 calendar: calendar.to_owned(),
                 deputy: deputy.map(ToString::to_string).unwrap_or_default(),
-                retired: false,
+                ..proto::Inbox::default()
             });
             self.send_change(enrol::signed(self.name.as_str(), inbox, &[&folder])).await?;
         }

@@ -296,7 +296,7 @@ pub fn inbox_change(inbox: &InboxId, deputy: &str) -> Change {
         phone: "0131 496 0000".into(),
         calendar: "24x7".into(),
         deputy: deputy.into(),
-        retired: false,
+        ..proto::Inbox::default()
     })
 }
 
