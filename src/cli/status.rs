@@ -22,8 +22,8 @@ use crate::{
     clock::Moment,
     domain::ids::{EntryNumber, InboxId},
     proto::{
-        self, Delivery, Facts, GetConcernRequest, GetConcernResponse, ListWaitingRequest,
-        get_concern_request::By,
+        self, Delivery, EntryType, Facts, GetConcernRequest, GetConcernResponse,
+        ListWaitingRequest, get_concern_request::By,
     },
     wire::client::{
         self, Client, ClientError,
@@ -264,8 +264,11 @@ fn text(found: &GetConcernResponse, facts: &Facts) -> anyhow::Result<()> {
     });
     print::table(&["for", "state", "outcome", "since", "due", "next to act"], deliveries)?;
     let thread = found.thread.iter().map(|entry| {
-        let by = [&entry.sender, &entry.inbox].map(String::as_str);
-        let by = if entry.inbox.is_empty() { by[0] } else { by[1] };
+        let by = match (entry.r#type() < EntryType::Concern, entry.inbox.as_str()) {
+            (true, _) if entry.sender.is_empty() => "exchange",
+            (true, _) | (false, "") => entry.sender.as_str(),
+            (false, inbox) => inbox,
+        };
         let what = shown::entry_type(entry.r#type());
         vec![entry.entry.to_string(), print::moment(entry.at), what, by.to_owned()]
     });

@@ -281,10 +281,14 @@ function checkStatement(system, keys, { statement: bytes, signature, signing_key
   return statement;
 }
 
+// What the exchange itself says: nobody signs it, so its proof is all there is.
+const NOTICES = ["ENTRY_TYPE_ESCALATION", "ENTRY_TYPE_TOLD_BY_PHONE"];
+
 // An incoming statement, verified and opened, as the document its sender wrote.
 export async function openIncoming(system, incoming, keys) {
   const { inbox, entry } = incoming;
   const { facts, checkpoint } = wire.checkEntry(incoming, system.vkey);
+  if (NOTICES.includes(facts.type)) return { entry, inbox, kind: "notice", facts, checkpoint };
   const statement = checkStatement(system, keys, incoming);
   insist(facts.sender === statement.from, "the facts name another sender");
   const number = facts.inbox_numbers[facts.inboxes.indexOf(inbox)] ?? "0";

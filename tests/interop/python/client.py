@@ -240,6 +240,10 @@ class System:
         self.learn_keys()
         for item in self.incoming():
             statement, opened = self.open(item)
+            if statement is None:
+                say(entry=item.entry, inbox=item.inbox, attempt=item.attempt, notice=self.notice(item))
+                self.step(item.entry, item.inbox, "stored", stored=self.message("Stored"))
+                continue
             said = {name: value for name, value in self.fields(statement).items() if value}
             answers = statement.answers if statement.HasField("answers") else None
             said |= {"act": statement.WhichOneof("act"), "answers": answers}
@@ -285,6 +289,8 @@ class System:
         leaf = wire.Leaf.parse(item.leaf)
         need(proof.index == item.entry and leaf.at == item.accepted_at, "incoming: the proof of another entry")
         need(wire.commitment(item.facts_opening, item.facts) == leaf.facts, "incoming: other facts")
+        if self.notice(item):
+            return None, b""
         statement = self.signed(item)
         if not item.HasField("body"):
             return statement, b""
@@ -296,6 +302,13 @@ class System:
         keys = {wire.open_wrapped(by, w, statement.seal.key_commitment, seed) for by, w in offers}
         need(len(keys) == 1, "incoming: no wrap that opens")
         return statement, wire.open_body(keys.pop(), item.body.nonce, item.body.ciphertext)
+
+    def notice(self, item: Any) -> str:
+        """What the exchange itself says; nobody signs that, so its proof is all there is. Else empty."""
+        facts = self.message("Facts")
+        facts.ParseFromString(item.facts)
+        name = facts.DESCRIPTOR.fields_by_name["type"].enum_type.values_by_number[facts.type].name
+        return name if name in ("ENTRY_TYPE_ESCALATION", "ENTRY_TYPE_TOLD_BY_PHONE") else ""
 
     # --- prove ---
 
