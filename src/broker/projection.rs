@@ -159,3 +159,6 @@ fn add_to_count(overlay: &mut Overlay<'_>, name: &str, by: i64) {
         _ => overlay.put(key, pack(&count)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,10 @@ use crate::{
     proto::{EntryType, Facts},
 };
 
-/// A deadline and the steps of its ladder, Unix seconds; 0 for a step that is left out.
+const NANOSECONDS: u64 = 1_000_000_000;
+
+/// A deadline, Unix seconds, and the steps of its ladder, in seconds from now; 0 for a step that is
+/// left out.
 type DueAt = [u64; 1 + STEPS];
 
 /// A deadline that was worked out, by the calendar.
@@ -60,8 +63,8 @@ impl Draft<'_> {
         })
     }
 
-    /// A deadline at an inbox and the steps of its ladder, Unix seconds: worked out once for all
-    /// of a batch, which has one time.
+    /// A deadline at an inbox and the steps of its ladder: worked out once for all of a batch,
+    /// which has one time.
     fn due(&mut self, inbox: &str, duty: Duty, urgency: Urgency) -> Option<DueAt> {
         let known = inbox.parse().ok().and_then(|inbox| self.directory.inbox(&inbox));
         let (name, closed_on) =
@@ -74,12 +77,14 @@ impl Draft<'_> {
             return *due;
         }
         let by = Calendar::named_or_strictest(name).closed_on_days(closed_on);
-        let due =
-            Deadline::of(duty, urgency, &by, Moment(self.time)).map(|Deadline { due, steps }| {
-                let mut moments = [Some(due), None, None, None];
-                moments[1..].copy_from_slice(&steps);
-                moments.map(|at| at.map_or(0, |at| at.0 / 1_000_000_000))
-            });
+        let now = self.time / NANOSECONDS;
+        let told = |Deadline { due, steps }: Deadline| {
+            // Short, for there may be 64 inboxes; 0 would say that the step is left out.
+            let after = |at: Moment| (at.0 / NANOSECONDS).saturating_sub(now).max(1);
+            let [one, two, three] = steps.map(|at| at.map_or(0, after));
+            [due.0 / NANOSECONDS, one, two, three]
+        };
+        let due = Deadline::of(duty, urgency, &by, Moment(self.time)).map(told);
         let calendar = calendar.to_owned();
         self.due.push((calendar, duty, urgency, due));
         due

@@ -138,11 +138,13 @@ impl<V: View> Step<'_, V> {
                 withdrawn_by: None,
                 due: Due {
                     acknowledgement: DueBy::listed(
+                        self.time,
                         number,
                         &self.facts.acknowledgement_due,
                         &self.facts.acknowledgement_rungs,
                     ),
                     decision: DueBy::listed(
+                        self.time,
                         number,
                         &self.facts.decision_due,
                         &self.facts.decision_rungs,
@@ -161,11 +163,22 @@ impl<V: View> Step<'_, V> {
         let (answered, meta) = self.answered()?;
         let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
         match records::kind_of(&meta) {
-            EntryType::Concern => match self.as_stand_in(answered, &inbox)? {
-                // The holder's own disk is asked all the same.
-                Some(_) => Ok(Effect { unqueued: vec![(inbox, answered)], ..Effect::default() }),
-                None => self.by_holder(Event::Stored),
-            },
+            EntryType::Concern => {
+                // A stand-in, or one who acknowledged it first: no longer offered, and no more. The
+                // holder's own disk is asked all the same.
+                let deliveries = records::deliveries(self.view, answered);
+                let is_its_to_store = deliveries.iter().any(|record| {
+                    record.delivery.holder == inbox && record.delivery.state == State::Queued
+                });
+                if !is_its_to_store && self.waits(&inbox, answered) {
+                    let unqueued = vec![(inbox, answered)];
+                    return Ok(Effect { unqueued, ..Effect::default() });
+                }
+                match self.as_stand_in(answered, &inbox)? {
+                    Some(_) => Ok(Effect::default()),
+                    None => self.by_holder(Event::Stored),
+                }
+            }
             EntryType::Feedback => {
                 let (concern, addressed) = meta.delivery.ok_or(Refusal::UnknownStatement)?;
                 let record =
@@ -188,7 +201,9 @@ impl<V: View> Step<'_, V> {
             | EntryType::UrgencyChange
             | EntryType::Escalation
             | EntryType::ToldByPhone => {
-                self.must_be_party_to(meta.thread)?;
+                if !self.waits(&inbox, answered) {
+                    self.must_be_party_to(meta.thread)?;
+                }
                 Ok(Effect { unqueued: vec![(inbox, answered)], ..Effect::default() })
             }
             _ => Err(Refusal::UnknownStatement),
@@ -250,8 +265,12 @@ impl<V: View> Step<'_, V> {
         }
         // The next owner must hear of a withdrawal too.
         let withdrawn = record.withdrawn_by.map(|withdrawal| (next.clone(), withdrawal));
+        // One who took it over without storing it could never say any more that it has it.
+        let waits = (record.delivery.holder.clone(), record.concern);
+        let waits = Some(waits).filter(|(inbox, concern)| self.waits(inbox, *concern));
         let mut effect = self.step(record, Actor::Holder, event(next))?;
         effect.queued.extend(withdrawn);
+        effect.unqueued.extend(waits);
         for moved in &mut effect.moves {
             moved.after.rewraps.push(self.entry);
         }
@@ -293,10 +312,7 @@ impl<V: View> Step<'_, V> {
         for moved in &mut effect.moves {
             moved.after.withdrawn_by = Some(self.entry);
             let offers = moved.after.delivery.stand_ins.iter().map(|it| (it.clone(), concern));
-            let waits = |(inbox, _): &(InboxId, u64)| {
-                self.view.value(&records::queue_key(inbox, concern)).is_some()
-            };
-            effect.unqueued.extend(offers.filter(waits));
+            effect.unqueued.extend(offers.filter(|(inbox, concern)| self.waits(inbox, *concern)));
         }
         let told = self.facts.inboxes.iter().filter_map(|inbox| inbox.parse().ok());
         effect.queued = told.map(|inbox| (inbox, self.entry)).collect();
@@ -315,7 +331,8 @@ impl<V: View> Step<'_, V> {
                 self.must_suit(&moved.after)?;
                 moved.after.decision = Some(self.entry);
                 let Facts { feedback_due, feedback_rungs, .. } = self.facts;
-                moved.after.due.feedback = DueBy::listed(0, &[*feedback_due], feedback_rungs);
+                moved.after.due.feedback =
+                    DueBy::listed(self.time, 0, &[*feedback_due], feedback_rungs);
             }
         }
         Ok(effect)
@@ -351,6 +368,11 @@ impl<V: View> Step<'_, V> {
         let answered = self.facts.answers.ok_or(Refusal::UnknownStatement)?;
         let meta = records::meta(self.view, answered).ok_or(Refusal::UnknownStatement)?;
         Ok((answered, meta))
+    }
+
+    /// Whether an entry waits to be stored by an inbox.
+    pub(super) fn waits(&self, inbox: &InboxId, entry: u64) -> bool {
+        self.view.value(&records::queue_key(inbox, entry)).is_some()
     }
 
     /// The delivery that the statement is about: of the answered concern, held by

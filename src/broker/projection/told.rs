@@ -66,7 +66,7 @@ impl<V: View> Step<'_, V> {
         of_this
             .flat_map(|record| &record.delivery.stand_ins)
             .filter(|inbox| *inbox != by && !holds(inbox))
-            .filter(|inbox| self.view.value(&records::queue_key(inbox, concern)).is_some())
+            .filter(|inbox| self.waits(inbox, concern))
             .map(|inbox| (inbox.clone(), concern))
             .collect()
     }
@@ -125,9 +125,10 @@ impl<V: View> Step<'_, V> {
                 let Facts { acknowledgement_due, acknowledgement_rungs, .. } = self.facts;
                 let Facts { decision_due, decision_rungs, .. } = self.facts;
                 let due = &mut after.due;
-                let by = DueBy::listed(number, acknowledgement_due, acknowledgement_rungs);
+                let by =
+                    DueBy::listed(self.time, number, acknowledgement_due, acknowledgement_rungs);
                 due.acknowledgement = due.acknowledgement.sooner(&by);
-                let by = DueBy::listed(number, decision_due, decision_rungs);
+                let by = DueBy::listed(self.time, number, decision_due, decision_rungs);
                 due.decision = due.decision.sooner(&by);
             }
             effect.moves.push(Move { before: Some(record), after });

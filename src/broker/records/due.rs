@@ -83,10 +83,15 @@ impl Due {
 const NANOSECONDS: u64 = 1_000_000_000;
 
 impl DueBy {
-    /// From facts: a deadline and the moments of its steps, the `number`th of each list.
-    pub fn listed(number: usize, due: &[u64], steps: &[u64]) -> Self {
+    /// From the facts of an entry of this time (Unix nanoseconds): a deadline and, in seconds after
+    /// the entry, the steps of its ladder, the `number`th of each list.
+    pub fn listed(time: u64, number: usize, due: &[u64], steps: &[u64]) -> Self {
         let at = |list: &[u64], at: usize| list.get(at).copied().unwrap_or_default();
-        let steps = std::array::from_fn(|step| at(steps, number * STEPS + step));
+        let moment = |after: u64| match after {
+            0 => 0,
+            after => (time / NANOSECONDS).saturating_add(after),
+        };
+        let steps = std::array::from_fn(|step| moment(at(steps, number * STEPS + step)));
         Self { due: at(due, number), steps, climbed: 0 }
     }
 

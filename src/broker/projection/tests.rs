@@ -1,0 +1,291 @@
+//! Any life of a concern, with its ladder, for any urgency and calendar (I6, I14).
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::{super::escalation, *};
+use crate::{
+    broker::records::DeliveryRecord,
+    clock::Moment,
+    directory::Directory,
+    domain::{
+        calendar::Calendar,
+        deadline::{Deadline, Duty, STEPS},
+        lifecycle::Party,
+        vocabulary::Urgency,
+    },
+    proto::{self, SignedChange, directory_change::Change},
+    store::{Index, View},
+};
+
+/// Friday, 2026-10-23T16:00:00Z: the clocks go back on the Sunday.
+const FRIDAY: u64 = 1_792_771_200;
+const NANOSECONDS: u64 = 1_000_000_000;
+const ADDRESSED: &str = "school/duty";
+const STAND_INS: [&str; 2] = ["social-work/duty", "night/duty"];
+
+/// What may happen next.
+#[derive(Clone, Debug)]
+enum Next {
+    Minutes(u64),
+    Stored(&'static str),
+    Acknowledged(&'static str),
+    Decided,
+    Feedback,
+    FeedbackStored,
+    Redirected,
+    Urgency(Urgency),
+    Withdrawn,
+}
+
+fn next() -> impl Strategy<Value = Next> {
+    let anybody = || prop::sample::select(vec![ADDRESSED, STAND_INS[0], STAND_INS[1], "gp/duty"]);
+    prop_oneof![
+        6 => (0_u64..2_000).prop_map(Next::Minutes),
+        2 => (0_u64..20).prop_map(Next::Minutes),
+        2 => anybody().prop_map(Next::Stored),
+        2 => anybody().prop_map(Next::Acknowledged),
+        1 => Just(Next::Decided),
+        1 => Just(Next::Feedback),
+        1 => Just(Next::FeedbackStored),
+        1 => Just(Next::Redirected),
+        2 => prop::sample::select(Urgency::ALL.to_vec()).prop_map(Next::Urgency),
+        1 => Just(Next::Withdrawn),
+    ]
+}
+
+/// Who is who: the school's deputy is social work, the area's out-of-hours team is `night`.
+fn directory() -> Directory {
+    let mut directory = Directory::of("cairn.example/test");
+    let area =
+        proto::Area { id: "here".into(), out_of_hours: STAND_INS[1].into(), ..Default::default() };
+    let mut changes = vec![Change::Area(area)];
+    for id in [ADDRESSED, STAND_INS[0], STAND_INS[1], "gp/duty", "police/duty"] {
+        let agency = id.split('/').next().unwrap_or_default().to_owned();
+        let area = "here".into();
+        changes.push(Change::Agency(proto::Agency { id: agency, area, ..Default::default() }));
+        let deputy = if id == ADDRESSED { STAND_INS[0].into() } else { String::new() };
+        changes.push(Change::Inbox(proto::Inbox { id: id.into(), deputy, ..Default::default() }));
+    }
+    for (entry, change) in (0..).zip(changes) {
+        let change = proto::DirectoryChange { change: Some(change), ..Default::default() };
+        let change = SignedChange { change: proto::encode(&change), ..Default::default() };
+        directory.apply(entry, &change);
+    }
+    directory
+}
+
+/// One concern, from its beginning.
+struct Life<'a> {
+    overlay: Overlay<'a>,
+    directory: &'a Directory,
+    calendar: Calendar,
+    seconds: u64,
+    entry: u64,
+    concern: u64,
+    feedback: Option<u64>,
+    climbed: BTreeSet<(String, String)>,
+}
+
+impl<'a> Life<'a> {
+    fn begin(index: &'a Index, directory: &'a Directory, urgency: Urgency, calendar: &str) -> Self {
+        let mut life = Self {
+            overlay: Overlay::over(index),
+            directory,
+            calendar: Calendar::named_or_strictest(calendar),
+            seconds: FRIDAY,
+            entry: 0,
+            concern: 0,
+            feedback: None,
+            climbed: BTreeSet::new(),
+        };
+        let mut facts = Facts {
+            sender: "police".into(),
+            inboxes: vec![ADDRESSED.into()],
+            reply_to: "police/duty".into(),
+            urgency: urgency.as_str().into(),
+            ..Facts::default()
+        };
+        facts.set_type(EntryType::Concern);
+        life.set_deadlines(&mut facts, urgency);
+        assert!(life.say(facts).is_some(), "a concern is taken");
+        life
+    }
+
+    /// As the committer sets them.
+    fn set_deadlines(&self, facts: &mut Facts, urgency: Urgency) {
+        for duty in [Duty::Acknowledge, Duty::Decide] {
+            let (due, rungs) = match duty {
+                Duty::Acknowledge => {
+                    (&mut facts.acknowledgement_due, &mut facts.acknowledgement_rungs)
+                }
+                _ => (&mut facts.decision_due, &mut facts.decision_rungs),
+            };
+            if let Some(deadline) = self.deadline(duty, urgency) {
+                due.push(deadline[0]);
+                rungs.extend(&deadline[1..]);
+            }
+        }
+    }
+
+    fn deadline(&self, duty: Duty, urgency: Urgency) -> Option<[u64; 1 + STEPS]> {
+        let from = Moment(self.seconds * NANOSECONDS);
+        let Deadline { due, steps } = Deadline::of(duty, urgency, &self.calendar, from)?;
+        let after = |at: Option<Moment>| at.map_or(0, |at| at.0 / NANOSECONDS - self.seconds);
+        let [one, two, three] = steps.map(after);
+        Some([due.0 / NANOSECONDS, one, two, three])
+    }
+
+    /// Appends an entry, if it can be said. Its number.
+    fn say(&mut self, mut facts: Facts) -> Option<u64> {
+        address(&self.overlay, &mut facts);
+        let (entry, time) = (self.entry, self.seconds * NANOSECONDS);
+        let effect = judge(&self.overlay, entry, time, &facts).ok()?;
+        apply(&mut self.overlay, entry, time, &facts, effect);
+        self.entry += 1;
+        Some(entry)
+    }
+
+    fn record(&self) -> DeliveryRecord {
+        records::deliveries(&self.overlay, self.concern).remove(0)
+    }
+
+    fn step(&self, kind: EntryType, inbox: &str) -> Facts {
+        let mut facts = Facts {
+            sender: inbox.split('/').next().unwrap_or_default().into(),
+            answers: Some(self.concern),
+            inbox: inbox.into(),
+            ..Facts::default()
+        };
+        facts.set_type(kind);
+        facts
+    }
+
+    fn happens(&mut self, next: &Next) {
+        let holder = self.record().delivery.holder.to_string();
+        let facts = match next {
+            Next::Minutes(minutes) => {
+                self.seconds += minutes * 60;
+                return;
+            }
+            Next::Stored(inbox) => self.step(EntryType::Stored, inbox),
+            Next::Acknowledged(inbox) => self.step(EntryType::Acknowledgement, inbox),
+            Next::Decided => {
+                let deadline = self.deadline(Duty::Feedback, Urgency::Routine).unwrap_or_default();
+                let outcome = "assessment".into();
+                let (feedback_due, feedback_rungs) = (deadline[0], deadline[1..].to_vec());
+                let facts = self.step(EntryType::Decision, &holder);
+                Facts { outcome, feedback_due, feedback_rungs, ..facts }
+            }
+            Next::Feedback => {
+                let inboxes = vec!["police/duty".into()];
+                Facts { inboxes, ..self.step(EntryType::Feedback, &holder) }
+            }
+            Next::FeedbackStored => {
+                let stored = self.step(EntryType::Stored, "police/duty");
+                Facts { answers: self.feedback, ..stored }
+            }
+            Next::Redirected => {
+                let next_inbox = "gp/duty".into();
+                Facts { next_inbox, ..self.step(EntryType::Redirection, &holder) }
+            }
+            Next::Urgency(urgency) => {
+                let before = Urgency::effective(Some(&self.record().urgency)).0;
+                let mut facts = self.step(EntryType::UrgencyChange, "police/duty");
+                facts.inbox.clear();
+                facts.urgency = urgency.as_str().into();
+                if urgency.is_above(before) {
+                    self.set_deadlines(&mut facts, *urgency);
+                }
+                facts
+            }
+            Next::Withdrawn => {
+                let mut facts = self.step(EntryType::Withdrawal, "police/duty");
+                facts.inbox.clear();
+                facts
+            }
+        };
+        let said = self.say(facts);
+        if matches!(next, Next::Feedback) {
+            self.feedback = said.or(self.feedback);
+        }
+    }
+
+    /// Climbs whatever is due. No rung may come twice, and none may be refused.
+    fn climb(&mut self) {
+        let addressed: InboxId = ADDRESSED.parse().unwrap();
+        let now = |life: &Self| Moment(life.seconds * NANOSECONDS);
+        while let Some(facts) =
+            escalation::rung(&self.overlay, self.directory, now(self), self.concern, &addressed)
+        {
+            let rung = (facts.subject.clone(), facts.code.clone());
+            let before = self.record();
+            assert!(self.say(facts).is_some(), "{rung:?} is due and refused");
+            let after = self.record();
+            assert_eq!(before.delivery.state, after.delivery.state, "a rung moves nothing");
+            assert_eq!(before.delivery.holder, after.delivery.holder);
+            assert!(self.climbed.insert(rung.clone()) || rung.0 == "feedback", "{rung:?} twice");
+        }
+    }
+}
+
+fn no_later(duty: Duty, before: &DeliveryRecord, after: &DeliveryRecord) -> bool {
+    let (before, after) = (before.due.of(duty), after.due.of(duty));
+    let sooner = |before: u64, after: u64| before == 0 || (after > 0 && after <= before);
+    let steps = before.steps.iter().zip(&after.steps);
+    sooner(before.due, after.due)
+        && steps.into_iter().all(|(before, after)| sooner(*before, *after))
+        && before.climbed & after.climbed == before.climbed
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    /// At each moment one party owes the next action; no deadline moves later; each rung comes
+    /// once, and none that is due is left out; the index wakes the exchange exactly once.
+    #[test]
+    fn any_life_has_one_owner_and_climbs_each_rung_once(
+        urgency in prop::sample::select(Urgency::ALL.to_vec()),
+        calendar in prop::sample::select(vec!["24x7", "scotland-working-hours", "scotland-school-days"]),
+        life in prop::collection::vec(next(), 0..40),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::open(folder.path()).unwrap();
+        let directory = directory();
+        let mut concern = Life::begin(&index, &directory, urgency, calendar);
+        for next in &life {
+            let before = concern.record();
+            concern.happens(next);
+            concern.climb();
+            let after = concern.record();
+            for duty in [Duty::Acknowledge, Duty::Decide] {
+                prop_assert!(no_later(duty, &before, &after), "{:?}: {:?} {:?}", next, before, after);
+            }
+            let (delivery, now) = (&after.delivery, concern.seconds);
+            prop_assert_eq!(delivery.is_open(), delivery.responsible() != Party::Nobody);
+            let due = after.next_step();
+            prop_assert!(due.is_none_or(|step| step.at > now), "{:?} is left out", due);
+            let wakes: Vec<_> = concern.overlay.under(b"w", 9).into_iter().map(|(key, _)| key).collect();
+            let expected = due.map(|step| records::wake_key(step.at, concern.concern, &delivery.addressed));
+            prop_assert_eq!(wakes, expected.iter().map(|key| key.to_vec()).collect::<Vec<_>>());
+            // What an inbox that stands in was offered waits there only while it may take it.
+            for inbox in STAND_INS {
+                let inbox: InboxId = inbox.parse().unwrap();
+                let waits = concern.overlay.value(&records::queue_key(&inbox, concern.concern)).is_some();
+                let may = delivery.holder == inbox || delivery.stand_ins.contains(&inbox);
+                prop_assert!(may || !waits, "{} has what it was not offered", inbox);
+            }
+        }
+        // Whoever is still offered it can say that it has it, and is offered it no more.
+        for inbox in [ADDRESSED, STAND_INS[0], STAND_INS[1], "gp/duty"] {
+            let id: InboxId = inbox.parse().unwrap();
+            let key = records::queue_key(&id, concern.concern);
+            if concern.overlay.value(&key).is_some() {
+                let stored = concern.step(EntryType::Stored, inbox);
+                prop_assert!(concern.say(stored).is_some(), "{} cannot say stored", inbox);
+                prop_assert!(concern.overlay.value(&key).is_none(), "{} is offered it for ever", inbox);
+            }
+        }
+    }
+}
