@@ -22,7 +22,7 @@ pub const ENVELOPE_BYTES_MAX: usize = 1_048_576;
 /// Recipients of one statement.
 pub const RECIPIENTS_MAX: usize = 64;
 /// The names of all recipients together, in bytes: they are in the facts.
-pub const RECIPIENT_NAMES_BYTES_MAX: usize = 6_144;
+pub const RECIPIENT_NAMES_BYTES_MAX: usize = 4_608;
 /// Recipients as written, repeats included.
 pub const TO_WRITTEN_MAX: usize = 1_024;
 /// Wraps of one sealed body: recipients, deputies, out-of-hours inboxes, review keys.

@@ -29,7 +29,7 @@ use crate::{
     },
     limits,
     proto::{EntryType, Facts},
-    store::View,
+    store::{Key, View},
 };
 
 impl Broker {
@@ -41,7 +41,7 @@ impl Broker {
             match ended.run_until_cancelled(climbed).await {
                 None => return,
                 Some(Ok(())) | Some(Err(Error::Busy(_) | Error::Unknown)) => {}
-                // Recorded by the committer, and asked for again at the next tick.
+                // It is asked for again at the next tick.
                 Some(Err(error)) => tracing::error!(%error, "a rung could not be climbed"),
             }
         }
@@ -56,37 +56,65 @@ impl Broker {
         let mut climbed = true;
         while climbed {
             climbed = false;
-            // All of a page are one batch, or few.
-            let rungs = self.due_now().into_iter().map(|(concern, addressed)| {
-                self.hand_over(Work::Rung { concern, addressed }, None)
-            });
-            for rung in rungs.collect::<Result<Vec<_>, _>>()? {
-                climbed |= matches!(rung.done().await?, Done::Committed { .. });
+            let mut from = records::wakes_from(0);
+            loop {
+                // All of a page are one batch, or few.
+                let (due, next) = self.due_now(&from);
+                let Some(next) = next else { break };
+                let rungs = due.into_iter().map(|(concern, addressed)| {
+                    self.hand_over(Work::Rung { concern, addressed }, None)
+                });
+                for rung in rungs.collect::<Result<Vec<_>, _>>()? {
+                    match rung.done().await {
+                        Ok(done) => climbed |= matches!(done, Done::Committed { .. }),
+                        // One that cannot be climbed must not keep the others.
+                        Err(Error::Refused(refusal)) => {
+                            tracing::error!(%refusal, "a rung that is due was refused");
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                from = next;
             }
         }
         Ok(())
     }
 
-    /// Deliveries whose next rung is due, the longest overdue first.
-    fn due_now(&self) -> Vec<(u64, InboxId)> {
+    /// Deliveries whose next rung is due, the longest overdue first, a page of them; and from
+    /// where the next page goes on, if there was any.
+    fn due_now(&self, from: &[u8]) -> (Vec<(u64, InboxId)>, Option<Key>) {
         let now = self.now().0 / 1_000_000_000;
-        self.index()
-            .range(&records::wakes_from(0), &records::wakes_from(now + 1))
+        let page: Vec<_> = self
+            .index()
+            .range(from, &records::wakes_from(now + 1))
             .take(limits::RUNGS_AT_ONCE_MAX)
-            .filter_map(|(key, _)| records::wake_of(&key))
-            .map(|(_, concern, addressed)| (concern, addressed))
-            .collect()
+            .map(|(key, _)| key)
+            .collect();
+        let next = page.last().map(|last| {
+            let mut next = Key::from_slice(last);
+            next.push(0);
+            next
+        });
+        let due = page.iter().filter_map(|key| records::wake_of(key));
+        (due.map(|(_, concern, addressed)| (concern, addressed)).collect(), next)
     }
 }
 
-/// The facts of the next rung of a delivery; `None` if none is due.
+/// A rung that is due.
+pub(super) struct Due {
+    pub(super) facts: Facts,
+    /// By what it is climbed once, for ever.
+    pub(super) unique: String,
+}
+
+/// The next rung of a delivery; `None` if none is due.
 pub(super) fn rung(
     view: &impl View,
     directory: &Directory,
     now: Moment,
     concern: u64,
     addressed: &InboxId,
-) -> Option<Facts> {
+) -> Option<Due> {
     let deliveries = records::deliveries(view, concern);
     let record = deliveries.iter().find(|record| record.delivery.addressed == *addressed)?.clone();
     let next = record.next_step().filter(|next| next.at <= now.0 / 1_000_000_000)?;
@@ -113,11 +141,16 @@ pub(super) fn rung(
         ..Facts::default()
     };
     facts.set_type(EntryType::Escalation);
-    Some(facts)
+    // What is decided anew is to be told anew.
+    let anew = (next.duty == Duty::Feedback).then_some(record.decision).flatten();
+    let Facts { inbox, subject, code, .. } = &facts;
+    let unique = format!("{concern} {inbox} {subject} {code} {}", anew.unwrap_or_default());
+    Some(Due { facts, unique })
 }
 
 /// The inbox that a rung offers a delivery to: the deputy of who has it, or the out-of-hours
-/// inbox of the area; nobody if there is none, or it has it already, or it retired.
+/// inbox of the area; nobody if there is none, or it has it already, or it retired, or the concern
+/// was taken back.
 fn stand_in(
     directory: &Directory,
     record: &DeliveryRecord,
@@ -132,14 +165,12 @@ fn stand_in(
     };
     let inbox: InboxId = named.parse().ok()?;
     let known = directory.inbox(&inbox).is_some_and(|known| !known.retired);
-    let can_take = next.duty != Duty::Feedback;
+    let can_take = next.duty != Duty::Feedback && record.delivery.withdrawal.is_none();
     (known && can_take && inbox != *holder).then_some(named)
 }
 
-/// By which a rung is climbed once, for ever.
-pub(super) fn unique_key(secret: &ExchangeSecret, facts: &Facts) -> [u8; 32] {
-    let Facts { answers, inbox, subject, code, .. } = facts;
-    let rung = format!("{} {inbox} {subject} {code}", answers.unwrap_or_default());
+/// The ledger's uniqueness key of a rung.
+pub(super) fn unique_key(secret: &ExchangeSecret, unique: &str) -> [u8; 32] {
     // No agency has an empty name, so it is no statement's.
-    secret.request_key("", rung.as_bytes())
+    secret.request_key("", unique.as_bytes())
 }

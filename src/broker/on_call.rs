@@ -3,13 +3,14 @@
 //!
 //! Holds: I6, I8, I12. Knows: policy, domain, proto, limits.
 
-use super::{Broker, Error, draft::Work, sequencer::Done};
+use super::{Broker, Error, draft::Work, records, sequencer::Done};
 use crate::{
     clock::Moment,
     domain::{ids::InboxId, refusal::Refusal},
     identity::Peer,
     limits, policy,
     proto::{self, EntryType, Facts, RecordCallRequest, TakeCareRequest},
+    store::View,
 };
 
 impl Broker {
@@ -53,10 +54,18 @@ impl Broker {
                 let until = Moment::of_seconds(care.until);
                 let last = now.after(limits::CARE_TIME_MAX).after(limits::CLOCK_SKEW_MAX);
                 let rule = "must be a time to come, in Unix seconds, at most 12 hours from now";
-                bound("until", now < until && until <= last, rule)
+                // A repeat is answered as the first time, also when that time is over.
+                let known = self.is_known(peer, &care.request_id);
+                bound("until", known || (now < until && until <= last), rule)
             })
             .and_then(|()| self.told(peer, &care.request_id, care.concern, &care.addressed));
         self.say(peer, judged, EntryType::TakenCareOf, care.until, proto::encode(&care)).await
+    }
+
+    /// Whether a request was recorded before.
+    fn is_known(&self, peer: &Peer, request_id: &[u8]) -> bool {
+        let key = self.shared.secret.request_key(peer.agency.as_str(), request_id);
+        self.index().value(&records::request_key(&key)).is_some()
     }
 
     /// The facts of what is said of a delivery.

@@ -194,16 +194,20 @@ impl DeliveryRecord {
         inboxes.any(|inbox| inbox.agency() == agency)
     }
 
+    /// What is still to be done, in order; the deadline of the first is the one that runs.
+    pub fn duties(&self) -> &'static [Duty] {
+        match self.delivery.state {
+            State::Queued | State::Stored if self.is_read() => &[],
+            State::Queued | State::Stored => &[Duty::Acknowledge, Duty::Decide],
+            State::Acknowledged => &[Duty::Decide],
+            State::Decided => &[Duty::Feedback],
+            State::FeedbackSent | State::Closed | State::Withdrawn => &[],
+        }
+    }
+
     /// The deadline that runs now, Unix seconds; `None` if none does.
     pub fn next_due(&self) -> Option<u64> {
-        let duty = match self.delivery.state {
-            State::Queued | State::Stored if self.is_read() => return None,
-            State::Queued | State::Stored => Duty::Acknowledge,
-            State::Acknowledged => Duty::Decide,
-            State::Decided => Duty::Feedback,
-            State::FeedbackSent | State::Closed | State::Withdrawn => return None,
-        };
-        Some(self.due.of(duty).due).filter(|due| *due > 0)
+        self.duties().first().map(|duty| self.due.of(*duty).due).filter(|due| *due > 0)
     }
 
     /// How the deadline that runs stands at a moment, Unix seconds.
@@ -223,13 +227,7 @@ impl DeliveryRecord {
 
     /// The rung that is climbed next, of what is still to be done.
     pub fn next_step(&self) -> Option<NextStep> {
-        let to_do = match self.delivery.state {
-            State::Queued | State::Stored => &[Duty::Acknowledge, Duty::Decide][..],
-            State::Acknowledged => &[Duty::Decide],
-            State::Decided => &[Duty::Feedback],
-            State::FeedbackSent | State::Closed | State::Withdrawn => &[],
-        };
-        to_do.iter().filter_map(|duty| self.due.of(*duty).next_step(*duty)).min()
+        self.duties().iter().filter_map(|duty| self.due.of(*duty).next_step(*duty)).min()
     }
 
     /// The highest rung that was climbed, for whatever was not done.
@@ -239,6 +237,13 @@ impl DeliveryRecord {
             .into_iter()
             .filter_map(|duty| Some(Rung::at(self.due.of(duty).highest()?, duty, urgency)));
         climbed.max()
+    }
+
+    /// The highest rung that was climbed for what is to be done next.
+    pub fn rung_now(&self) -> Option<Rung> {
+        let duty = *self.duties().first()?;
+        let (urgency, _) = Urgency::effective(Some(&self.urgency));
+        Some(Rung::at(self.due.of(duty).highest()?, duty, urgency))
     }
 
     /// Whether it can still be taken and decided.

@@ -15,7 +15,11 @@ use std::{
 use super::Console;
 use crate::{
     broker::records::{DeliveryRecord, Timeliness},
-    domain::{deadline::Rung, lifecycle::State, vocabulary::Urgency},
+    domain::{
+        deadline::{Duty, Rung, STEPS},
+        lifecycle::State,
+        vocabulary::Urgency,
+    },
 };
 
 /// All metrics.
@@ -59,23 +63,27 @@ impl Page {
 struct Waiting {
     /// All of it, exercises too.
     open: u64,
-    by_time: BTreeMap<(Urgency, Timeliness), u64>,
-    by_rung: BTreeMap<(Urgency, Rung), u64>,
+    by_time: BTreeMap<(Urgency, Duty, Attended, Timeliness), u64>,
+    by_rung: BTreeMap<(Urgency, Duty, Attended, Rung), u64>,
     /// The age of the oldest that nobody has acknowledged, in seconds.
     oldest: BTreeMap<(String, Urgency), u64>,
 }
+
+/// Whether a member of the on-call staff has said to be dealing with it: then nobody is woken.
+type Attended = bool;
 
 impl Waiting {
     fn now(console: &Console) -> Self {
         let now = console.clock.now().0 / 1_000_000_000;
         let mut waiting = Self::default();
         // A count that is not there yet could not be seen to rise.
-        for urgency in Urgency::ALL {
+        for (urgency, duty) in Urgency::ALL.into_iter().flat_map(|of| Duty::ALL.map(|it| (of, it)))
+        {
             for state in [Timeliness::OnTime, Timeliness::DueSoon, Timeliness::Overdue] {
-                waiting.by_time.insert((urgency, state), 0);
+                waiting.by_time.insert((urgency, duty, false, state), 0);
             }
-            for rung in [Rung::Deputy, urgency_rung(urgency), Rung::Senior] {
-                waiting.by_rung.insert((urgency, rung), 0);
+            for step in 0..STEPS {
+                waiting.by_rung.insert((urgency, duty, false, Rung::at(step, duty, urgency)), 0);
             }
         }
         for (_, record) in console.broker.open_deliveries(None) {
@@ -89,12 +97,13 @@ impl Waiting {
 
     fn count(&mut self, record: &DeliveryRecord, now: u64) {
         let (urgency, _) = Urgency::effective(Some(&record.urgency));
-        let timeliness = record.timeliness(now);
-        if timeliness != Timeliness::NothingDue {
-            *self.by_time.entry((urgency, timeliness)).or_default() += 1;
-        }
-        if let Some(rung) = record.highest_rung().filter(|_| record.next_due().is_some()) {
-            *self.by_rung.entry((urgency, rung)).or_default() += 1;
+        let attended = record.cared_for.is_some_and(|(_, until)| until > now);
+        if let Some(duty) = record.duties().first() {
+            let timeliness = record.timeliness(now);
+            *self.by_time.entry((urgency, *duty, attended, timeliness)).or_default() += 1;
+            if let Some(rung) = record.rung_now() {
+                *self.by_rung.entry((urgency, *duty, attended, rung)).or_default() += 1;
+            }
         }
         if matches!(record.delivery.state, State::Queued | State::Stored) {
             let age = now.saturating_sub(record.accepted_at / 1_000_000_000);
@@ -105,28 +114,30 @@ impl Waiting {
     }
 
     fn write(&self, page: &mut Page) {
-        let labels = |urgency: &Urgency, name, code| {
-            format!("urgency=\"{}\",{name}=\"{code}\"", urgency.as_str())
+        let labels = |urgency: &Urgency, duty: &Duty, attended: &Attended, name, code| {
+            let attended = if *attended { "yes" } else { "no" };
+            let (urgency, duty) = (urgency.as_str(), duty.as_str());
+            format!(
+                "urgency=\"{urgency}\",duty=\"{duty}\",attended=\"{attended}\",{name}=\"{code}\""
+            )
         };
-        let by_time = self.by_time.iter();
-        let by_time = by_time
-            .map(|((urgency, state), count)| (labels(urgency, "state", state.as_str()), *count));
-        page.many("cairn_deliveries_waiting", "Deliveries with a deadline that runs", by_time);
-        let by_rung = self.by_rung.iter();
-        let by_rung = by_rung
-            .map(|((urgency, rung), count)| (labels(urgency, "rung", rung.as_str()), *count));
-        let help = "Deliveries still waiting, by the highest rung that was told";
+        let by_time = self.by_time.iter().map(|((urgency, duty, attended, state), count)| {
+            (labels(urgency, duty, attended, "state", state.as_str()), *count)
+        });
+        let help = "Deliveries by what is to be done next, and the time left for it";
+        page.many("cairn_deliveries_waiting", help, by_time);
+        let by_rung = self.by_rung.iter().map(|((urgency, duty, attended, rung), count)| {
+            (labels(urgency, duty, attended, "rung", rung.as_str()), *count)
+        });
+        let help = "Deliveries by what is to be done next, and the highest rung told for it";
         page.many("cairn_deliveries_escalated", help, by_rung);
         let oldest = self.oldest.iter();
-        let oldest = oldest.map(|((inbox, urgency), age)| (labels(urgency, "inbox", inbox), *age));
+        let oldest = oldest.map(|((inbox, urgency), age)| {
+            (format!("urgency=\"{}\",inbox=\"{inbox}\"", urgency.as_str()), *age)
+        });
         let help = "Age of the oldest delivery that nobody has acknowledged";
         page.many("cairn_oldest_unacknowledged_age_seconds", help, oldest);
     }
-}
-
-/// The rung between deputy and senior.
-fn urgency_rung(urgency: Urgency) -> Rung {
-    crate::domain::deadline::Duty::Acknowledge.middle_rung(urgency)
 }
 
 /// The ledger, what it holds, and whether all of it adds up.

@@ -58,7 +58,7 @@ async fn the_metrics_that_alerts_ask_for_are_there_and_count_what_waits() {
     world.start().await;
     let live = json!({"urgency": "immediate", "exercise": null});
     let document = with(concern("police", &["school/duty"], "M-1"), live);
-    sent(world.agency("police"), &document).await;
+    let entry = sent(world.agency("police"), &document).await;
     let exercise = json!({"urgency": "immediate"});
     let rehearsed = with(concern("police", &["school/duty"], "M-2"), exercise);
     sent(world.agency("police"), &rehearsed).await;
@@ -90,6 +90,12 @@ async fn the_metrics_that_alerts_ask_for_are_there_and_count_what_waits() {
     };
     tokio::time::timeout(crate::process::PATIENCE, climbed).await.expect("the ladder is climbed");
     assert_eq!(count(&self::page(&world), "cairn_reconciliation_gap", "", ""), 0);
+    let school = world.agency("school");
+    for act in [stored(), acknowledged()] {
+        say(school, entry, "school/duty", act).await.unwrap();
+    }
+    let nobody = count(&self::page(&world), "cairn_deliveries_escalated", "immediate", "senior");
+    assert_eq!(nobody, 0, "somebody has acted, and the decision is not late");
     world.check().await;
 }
 

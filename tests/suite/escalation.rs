@@ -234,6 +234,7 @@ async fn an_offer_that_nobody_needs_any_more_is_taken_back() {
     // The decision is late: it is offered again, for that.
     at_minute(&world, accepted, 20);
     climbed(&world, entry, 2).await;
+    assert_eq!(waiting(deputy).await.len(), 1);
     assert_eq!(delivery(&world, entry).await.next_rung_at, accepted.0 / SECOND + 40 * 60);
     world.check().await;
 }

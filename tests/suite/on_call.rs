@@ -91,11 +91,15 @@ async fn who_is_dealing_with_it_is_shown_and_silences_no_rung() {
     let cared = delivery(&world, entry).await;
     assert_eq!((cared.cared_for_until, cared.cared_for_by), (until, said.entry));
     for wrong in [0, until - 3_600, until + 12 * 3_600, u64::MAX / 1_000_000_000, u64::MAX] {
-        let refused = world.on_call.status().take_care(care(wrong)).await.unwrap_err();
-        assert_eq!(reason(&refused), "FIELD_INVALID", "{wrong}");
+        let wrong = TakeCareRequest { request_id: vec![8; 16], ..care(wrong) };
+        let refused = world.on_call.status().take_care(wrong).await.unwrap_err();
+        assert_eq!(reason(&refused), "FIELD_INVALID");
     }
     at_minute(&world, accepted, 5);
     assert_eq!(climbed(&world, entry, 1).await.rung, "deputy");
+    at_minute(&world, accepted, 31);
+    let again = world.on_call.status().take_care(care(until)).await.unwrap().into_inner();
+    assert_eq!((again.entry, again.duplicate), (said.entry, true), "also when its time is over");
     world.check().await;
 }
 

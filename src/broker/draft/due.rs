@@ -29,10 +29,15 @@ impl Draft<'_> {
         match facts.r#type() {
             EntryType::Concern | EntryType::UrgencyChange => {
                 let (urgency, _) = Urgency::effective(Some(&facts.urgency));
-                if facts.r#type() == EntryType::UrgencyChange && !self.is_raised(facts, urgency) {
-                    return;
-                }
+                let changed = facts.r#type() == EntryType::UrgencyChange;
+                let holders = match changed {
+                    true => self.undecided_if_raised(facts, urgency),
+                    false => Vec::new(),
+                };
                 for inbox in &facts.inboxes {
+                    if changed && !holders.contains(inbox) {
+                        continue;
+                    }
                     if let Some([due, steps @ ..]) = self.due(inbox, Duty::Acknowledge, urgency) {
                         facts.acknowledgement_due.push(due);
                         facts.acknowledgement_rungs.extend(steps);
@@ -53,14 +58,15 @@ impl Draft<'_> {
         }
     }
 
-    /// Whether an urgency is above the one that its concern runs as.
-    fn is_raised(&self, facts: &Facts, urgency: Urgency) -> bool {
+    /// The inboxes that have a concern undecided, if an urgency is above the one that it runs as.
+    fn undecided_if_raised(&self, facts: &Facts, urgency: Urgency) -> Vec<String> {
         let concern = facts.answers.unwrap_or_default();
-        let deliveries = records::deliveries(&self.overlay, concern);
-        deliveries.iter().find(|record| record.is_undecided()).is_some_and(|record| {
+        let deliveries = records::deliveries(&self.overlay, concern).into_iter();
+        let below = deliveries.filter(|record| {
             let (before, _) = Urgency::effective(Some(&record.urgency));
-            urgency.is_above(before)
-        })
+            record.is_undecided() && urgency.is_above(before)
+        });
+        below.map(|record| record.delivery.holder.to_string()).collect()
     }
 
     /// A deadline at an inbox and the steps of its ladder: worked out once for all of a batch,

@@ -60,15 +60,16 @@ impl Draft<'_> {
     /// Climbs the next rung of a delivery, if it is time and nobody has acted.
     pub(super) fn climb(&mut self, concern: u64, addressed: &InboxId) -> Verdict {
         let directory = Arc::clone(&self.directory);
-        let Some(mut facts) =
+        let Some(escalation::Due { mut facts, unique }) =
             escalation::rung(&self.overlay, &directory, Moment(self.time), concern, addressed)
         else {
             return Verdict::Known(concern);
         };
-        let key = escalation::unique_key(&self.shared.secret, &facts);
+        let key = escalation::unique_key(&self.shared.secret, &unique);
         if self.requests.contains_key(&key)
             || store::View::value(&self.overlay, &records::request_key(&key)).is_some()
         {
+            tracing::error!(unique, "a rung was climbed, and the delivery does not know of it");
             return Verdict::Known(concern);
         }
         facts.request_key = key.to_vec();

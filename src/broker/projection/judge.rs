@@ -81,9 +81,14 @@ pub fn address(view: &impl View, facts: &mut Facts) {
             let deliveries = records::deliveries(view, concern);
             let reply_to = deliveries.first().and_then(|record| record.reply_to.clone());
             let sender = reply_to.filter(|_| !facts.inbox.is_empty());
-            let open = deliveries.into_iter().filter(DeliveryRecord::is_undecided);
+            let open: Vec<_> = deliveries.iter().filter(|record| record.is_undecided()).collect();
+            let holders = open.iter().map(|record| record.delivery.holder.clone());
+            // A stand-in has it when it no longer waits there.
+            let waits = |it: &&InboxId| view.value(&records::queue_key(it, concern)).is_some();
+            let stand_ins = open.iter().flat_map(|record| &record.delivery.stand_ins);
+            let stand_ins = stand_ins.filter(|it| !waits(it)).cloned();
             let mut told: Vec<String> = Vec::new();
-            for inbox in open.map(|record| record.delivery.holder).chain(sender) {
+            for inbox in holders.chain(sender).chain(stand_ins) {
                 if !told.contains(&inbox.to_string()) {
                     told.push(inbox.to_string());
                 }
@@ -267,7 +272,12 @@ impl<V: View> Step<'_, V> {
         let withdrawn = record.withdrawn_by.map(|withdrawal| (next.clone(), withdrawal));
         // One who took it over without storing it could never say any more that it has it.
         let waits = (record.delivery.holder.clone(), record.concern);
-        let waits = Some(waits).filter(|(inbox, concern)| self.waits(inbox, *concern));
+        let others = records::deliveries(self.view, record.concern);
+        let needed = others.iter().any(|other| {
+            other.delivery.addressed != record.delivery.addressed
+                && other.delivery.stand_ins.contains(&waits.0)
+        });
+        let waits = Some(waits).filter(|(inbox, concern)| !needed && self.waits(inbox, *concern));
         let mut effect = self.step(record, Actor::Holder, event(next))?;
         effect.queued.extend(withdrawn);
         effect.unqueued.extend(waits);
@@ -331,8 +341,14 @@ impl<V: View> Step<'_, V> {
                 self.must_suit(&moved.after)?;
                 moved.after.decision = Some(self.entry);
                 let Facts { feedback_due, feedback_rungs, .. } = self.facts;
-                moved.after.due.feedback =
-                    DueBy::listed(self.time, 0, &[*feedback_due], feedback_rungs);
+                let due = DueBy::listed(self.time, 0, &[*feedback_due], feedback_rungs);
+                // Deciding anew what nobody was told yet puts nothing off.
+                let owed = moved.before.as_ref();
+                let owed = owed.is_some_and(|before| before.delivery.state == State::Decided);
+                moved.after.due.feedback = match owed {
+                    true => moved.after.due.feedback.sooner(&due),
+                    false => due,
+                };
             }
         }
         Ok(effect)

@@ -22,8 +22,11 @@ use crate::{
 /// Friday, 2026-10-23T16:00:00Z: the clocks go back on the Sunday.
 const FRIDAY: u64 = 1_792_771_200;
 const NANOSECONDS: u64 = 1_000_000_000;
-const ADDRESSED: &str = "school/duty";
+/// Two inboxes of one area: the same team answers for both out of hours.
+const ADDRESSED: [&str; 2] = ["nursery/duty", "school/duty"];
 const STAND_INS: [&str; 2] = ["social-work/duty", "night/duty"];
+
+const EVERYBODY: [&str; 5] = [ADDRESSED[0], ADDRESSED[1], STAND_INS[0], STAND_INS[1], "gp/duty"];
 
 /// What may happen next.
 #[derive(Clone, Debug)]
@@ -40,7 +43,7 @@ enum Next {
 }
 
 fn next() -> impl Strategy<Value = Next> {
-    let anybody = || prop::sample::select(vec![ADDRESSED, STAND_INS[0], STAND_INS[1], "gp/duty"]);
+    let anybody = || prop::sample::select(EVERYBODY.to_vec());
     prop_oneof![
         6 => (0_u64..2_000).prop_map(Next::Minutes),
         2 => (0_u64..20).prop_map(Next::Minutes),
@@ -61,11 +64,11 @@ fn directory() -> Directory {
     let area =
         proto::Area { id: "here".into(), out_of_hours: STAND_INS[1].into(), ..Default::default() };
     let mut changes = vec![Change::Area(area)];
-    for id in [ADDRESSED, STAND_INS[0], STAND_INS[1], "gp/duty", "police/duty"] {
+    for id in EVERYBODY.into_iter().chain(["police/duty"]) {
         let agency = id.split('/').next().unwrap_or_default().to_owned();
         let area = "here".into();
         changes.push(Change::Agency(proto::Agency { id: agency, area, ..Default::default() }));
-        let deputy = if id == ADDRESSED { STAND_INS[0].into() } else { String::new() };
+        let deputy = if id == ADDRESSED[1] { STAND_INS[0].into() } else { String::new() };
         changes.push(Change::Inbox(proto::Inbox { id: id.into(), deputy, ..Default::default() }));
     }
     for (entry, change) in (0..).zip(changes) {
@@ -85,7 +88,9 @@ struct Life<'a> {
     entry: u64,
     concern: u64,
     feedback: Option<u64>,
-    climbed: BTreeSet<(String, String)>,
+    climbed: BTreeSet<String>,
+    /// Who has said to have it.
+    stored: BTreeSet<&'static str>,
 }
 
 impl<'a> Life<'a> {
@@ -99,10 +104,11 @@ impl<'a> Life<'a> {
             concern: 0,
             feedback: None,
             climbed: BTreeSet::new(),
+            stored: BTreeSet::new(),
         };
         let mut facts = Facts {
             sender: "police".into(),
-            inboxes: vec![ADDRESSED.into()],
+            inboxes: ADDRESSED.map(str::to_owned).to_vec(),
             reply_to: "police/duty".into(),
             urgency: urgency.as_str().into(),
             ..Facts::default()
@@ -115,7 +121,8 @@ impl<'a> Life<'a> {
 
     /// As the committer sets them.
     fn set_deadlines(&self, facts: &mut Facts, urgency: Urgency) {
-        for duty in [Duty::Acknowledge, Duty::Decide] {
+        let both = [Duty::Acknowledge, Duty::Decide].into_iter();
+        for duty in both.flat_map(|duty| ADDRESSED.map(|_| duty)) {
             let (due, rungs) = match duty {
                 Duty::Acknowledge => {
                     (&mut facts.acknowledgement_due, &mut facts.acknowledgement_rungs)
@@ -147,8 +154,9 @@ impl<'a> Life<'a> {
         Some(entry)
     }
 
-    fn record(&self) -> DeliveryRecord {
-        records::deliveries(&self.overlay, self.concern).remove(0)
+    /// The delivery to one of [`ADDRESSED`].
+    fn record(&self, which: usize) -> DeliveryRecord {
+        records::deliveries(&self.overlay, self.concern).remove(which)
     }
 
     fn step(&self, kind: EntryType, inbox: &str) -> Facts {
@@ -163,7 +171,7 @@ impl<'a> Life<'a> {
     }
 
     fn happens(&mut self, next: &Next) {
-        let holder = self.record().delivery.holder.to_string();
+        let holder = self.record(1).delivery.holder.to_string();
         let facts = match next {
             Next::Minutes(minutes) => {
                 self.seconds += minutes * 60;
@@ -191,7 +199,7 @@ impl<'a> Life<'a> {
                 Facts { next_inbox, ..self.step(EntryType::Redirection, &holder) }
             }
             Next::Urgency(urgency) => {
-                let before = Urgency::effective(Some(&self.record().urgency)).0;
+                let before = Urgency::effective(Some(&self.record(1).urgency)).0;
                 let mut facts = self.step(EntryType::UrgencyChange, "police/duty");
                 facts.inbox.clear();
                 facts.urgency = urgency.as_str().into();
@@ -207,25 +215,27 @@ impl<'a> Life<'a> {
             }
         };
         let said = self.say(facts);
-        if matches!(next, Next::Feedback) {
-            self.feedback = said.or(self.feedback);
+        match next {
+            Next::Feedback => self.feedback = said.or(self.feedback),
+            Next::Stored(inbox) if said.is_some() => drop(self.stored.insert(inbox)),
+            _ => {}
         }
     }
 
     /// Climbs whatever is due. No rung may come twice, and none may be refused.
-    fn climb(&mut self) {
-        let addressed: InboxId = ADDRESSED.parse().unwrap();
+    fn climb(&mut self, which: usize) {
+        let addressed: InboxId = ADDRESSED[which].parse().unwrap();
         let now = |life: &Self| Moment(life.seconds * NANOSECONDS);
-        while let Some(facts) =
+        while let Some(escalation::Due { facts, unique }) =
             escalation::rung(&self.overlay, self.directory, now(self), self.concern, &addressed)
         {
             let rung = (facts.subject.clone(), facts.code.clone());
-            let before = self.record();
+            let before = self.record(which);
             assert!(self.say(facts).is_some(), "{rung:?} is due and refused");
-            let after = self.record();
+            let after = self.record(which);
             assert_eq!(before.delivery.state, after.delivery.state, "a rung moves nothing");
             assert_eq!(before.delivery.holder, after.delivery.holder);
-            assert!(self.climbed.insert(rung.clone()) || rung.0 == "feedback", "{rung:?} twice");
+            assert!(self.climbed.insert(unique), "{rung:?} twice");
         }
     }
 }
@@ -255,30 +265,47 @@ proptest! {
         let directory = directory();
         let mut concern = Life::begin(&index, &directory, urgency, calendar);
         for next in &life {
-            let before = concern.record();
+            let before = [0, 1].map(|which| concern.record(which));
             concern.happens(next);
-            concern.climb();
-            let after = concern.record();
-            for duty in [Duty::Acknowledge, Duty::Decide] {
-                prop_assert!(no_later(duty, &before, &after), "{:?}: {:?} {:?}", next, before, after);
+            let mut wakes = Vec::new();
+            for which in [0, 1] {
+                concern.climb(which);
+                let after = concern.record(which);
+                for duty in [Duty::Acknowledge, Duty::Decide] {
+                    let (before, after) = (&before[which], &after);
+                    prop_assert!(no_later(duty, before, after), "{:?}: {:?} {:?}", next, before, after);
+                }
+                let (delivery, now) = (&after.delivery, concern.seconds);
+                prop_assert_eq!(delivery.is_open(), delivery.responsible() != Party::Nobody);
+                let due = after.next_step();
+                prop_assert!(due.is_none_or(|step| step.at > now), "{:?} is left out", due);
+                let wake = due.map(|due| records::wake_key(due.at, concern.concern, &delivery.addressed));
+                wakes.extend(wake.map(|key| key.to_vec()));
+                // Who can take it, and was offered it, has it or is offered it still.
+                let waits = |inbox: &InboxId| {
+                    concern.overlay.value(&records::queue_key(inbox, concern.concern)).is_some()
+                };
+                let addressed = &delivery.addressed;
+                let offered = delivery.holder == *addressed || delivery.stand_ins.contains(addressed);
+                let had_it = concern.stored.contains(addressed.as_str());
+                let over = !delivery.is_open() || delivery.withdrawal.is_some();
+                prop_assert!(over || !offered || had_it || waits(addressed), "{} lost it", addressed);
             }
-            let (delivery, now) = (&after.delivery, concern.seconds);
-            prop_assert_eq!(delivery.is_open(), delivery.responsible() != Party::Nobody);
-            let due = after.next_step();
-            prop_assert!(due.is_none_or(|step| step.at > now), "{:?} is left out", due);
-            let wakes: Vec<_> = concern.overlay.under(b"w", 9).into_iter().map(|(key, _)| key).collect();
-            let expected = due.map(|step| records::wake_key(step.at, concern.concern, &delivery.addressed));
-            prop_assert_eq!(wakes, expected.iter().map(|key| key.to_vec()).collect::<Vec<_>>());
+            wakes.sort_unstable();
+            let found = concern.overlay.under(b"w", 9).into_iter();
+            prop_assert_eq!(found.map(|(key, _)| key).collect::<Vec<_>>(), wakes);
             // What an inbox that stands in was offered waits there only while it may take it.
             for inbox in STAND_INS {
                 let inbox: InboxId = inbox.parse().unwrap();
                 let waits = concern.overlay.value(&records::queue_key(&inbox, concern.concern)).is_some();
-                let may = delivery.holder == inbox || delivery.stand_ins.contains(&inbox);
+                let may = [0, 1].map(|which| concern.record(which).delivery).into_iter().any(|it| {
+                    it.holder == inbox || it.stand_ins.contains(&inbox)
+                });
                 prop_assert!(may || !waits, "{} has what it was not offered", inbox);
             }
         }
         // Whoever is still offered it can say that it has it, and is offered it no more.
-        for inbox in [ADDRESSED, STAND_INS[0], STAND_INS[1], "gp/duty"] {
+        for inbox in EVERYBODY {
             let id: InboxId = inbox.parse().unwrap();
             let key = records::queue_key(&id, concern.concern);
             if concern.overlay.value(&key).is_some() {

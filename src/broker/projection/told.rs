@@ -39,13 +39,13 @@ impl<V: View> Step<'_, V> {
         let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
         let Some(record) = self.as_stand_in(concern, &inbox)? else {
             let mut effect = self.by_holder(Event::Acknowledged)?;
-            effect.unqueued = self.still_offered(concern, &inbox);
+            self.take_back_offers(&mut effect, &inbox);
             return Ok(effect);
         };
         let (was, withdrawn) = (record.delivery.clone(), record.withdrawn_by);
         let mut effect =
             self.step(record, Actor::StandIn, Event::TakenOver { by: inbox.clone() })?;
-        effect.unqueued = self.still_offered(concern, &inbox);
+        self.take_back_offers(&mut effect, &was.holder);
         // Whom it was taken over from is still to have it, and the next owner must hear of a
         // withdrawal too.
         if was.state == State::Queued {
@@ -55,20 +55,31 @@ impl<V: View> Step<'_, V> {
         Ok(effect)
     }
 
-    /// Offers of a concern to stand-ins that have not stored it: nobody needs them any more, now
-    /// that somebody has taken it.
-    fn still_offered(&self, concern: u64, by: &InboxId) -> Vec<(InboxId, u64)> {
-        let deliveries = records::deliveries(self.view, concern);
-        let holds = |inbox: &InboxId| deliveries.iter().any(|it| it.delivery.holder == *inbox);
-        let of_this = deliveries.iter().filter(|record| {
-            record.delivery.holder == *by || record.delivery.stand_ins.contains(by)
-        });
-        of_this
-            .flat_map(|record| &record.delivery.stand_ins)
-            .filter(|inbox| *inbox != by && !holds(inbox))
-            .filter(|inbox| self.waits(inbox, concern))
-            .map(|inbox| (inbox.clone(), concern))
-            .collect()
+    /// Takes back what was offered to stand-ins that have not stored it: nobody needs them any
+    /// more, now that somebody has taken it. Not from the inbox addressed, or from `but`, or from
+    /// one that has another delivery of the concern or stands in for it.
+    fn take_back_offers(&self, effect: &mut Effect, but: &InboxId) {
+        for Move { after, .. } in &mut effect.moves {
+            let (concern, addressed) = (after.concern, after.delivery.addressed.clone());
+            let deliveries = records::deliveries(self.view, concern);
+            let elsewhere = |inbox: &InboxId| {
+                deliveries.iter().any(|other| {
+                    let has_it =
+                        other.delivery.holder == *inbox || other.delivery.stand_ins.contains(inbox);
+                    other.delivery.addressed != addressed && has_it && other.is_undecided()
+                })
+            };
+            after.delivery.stand_ins.retain(|inbox| {
+                let kept = *inbox == addressed
+                    || inbox == but
+                    || elsewhere(inbox)
+                    || !self.waits(inbox, concern);
+                if !kept {
+                    effect.unqueued.push((inbox.clone(), concern));
+                }
+                kept
+            });
+        }
     }
 
     /// A rung is climbed: what was to be done was not, and somebody else is told.
@@ -86,9 +97,13 @@ impl<V: View> Step<'_, V> {
         after.due.of_mut(next.duty).climb(next.step);
         if let Ok(stand_in) = self.facts.next_inbox.parse::<InboxId>() {
             let offer = Event::Offered { to: stand_in.clone() };
-            if let Applied::Changed(delivery) = record.delivery.apply(Actor::Exchange, &offer)? {
-                after.delivery = delivery;
-                effect.queued.push((stand_in, concern));
+            match record.delivery.apply(Actor::Exchange, &offer)? {
+                Applied::Changed(delivery) => {
+                    after.delivery = delivery;
+                    effect.queued.push((stand_in, concern));
+                }
+                // It has it, and hears that it is late once more.
+                Applied::Unchanged => effect.queued.push((stand_in, self.entry)),
             }
         }
         // The sender hears of each rung.

@@ -64,7 +64,7 @@ fn addressed(found: &GetConcernResponse, asked: Option<&InboxId>) -> anyhow::Res
     }
 }
 
-/// The same act gets the same id, so that it counts once.
+/// The same act at the same time gets the same id, so that it counts once.
 fn request_id(act: &[u8]) -> Vec<u8> {
     Sha256::digest(act).to_vec()
 }
@@ -89,7 +89,7 @@ pub(crate) struct Called {
     /// The post of who answered
     #[arg(long, value_name = "POST")]
     told_post: String,
-    /// When, such as 2026-10-24T02:10:00Z [default: now]
+    /// When, such as 2026-10-24T02:10:00Z; given again, the same call counts once [default: now]
     #[arg(long, value_name = "TIME")]
     at: Option<Timestamp>,
     /// They read the entry number back

@@ -110,24 +110,22 @@ impl Status {
     /// Shows what waits, again and again, until it is ended.
     pub(super) async fn watch(&self, client: &Client) -> anyhow::Result<ExitCode> {
         let mut known: Option<(Vec<Delivery>, u64)> = None;
+        let mut said = None;
         loop {
-            let now = client::now();
-            let asked = self.waiting(client).await;
-            let problem = match asked {
+            let problem = match self.waiting(client).await {
                 Ok(waiting) => {
-                    let same = known.as_ref().is_some_and(|(before, _)| *before == waiting);
-                    known = Some((waiting, now.0));
-                    // A terminal shows the time pass; elsewhere only what changes is said.
-                    if same && !io::stdout().is_terminal() {
-                        sleep(INTERVAL).await;
-                        continue;
-                    }
+                    known = Some((waiting, client::now().0));
                     None
                 }
                 Err(ClientError::Again(reason)) => Some(reason),
                 Err(error) => return Err(error.into()),
             };
-            self.board(known.as_ref(), problem.as_deref())?;
+            // A terminal shows the time pass; elsewhere only what changes is said.
+            let now = Some((known.as_ref().map(|(waiting, _)| waiting.clone()), problem.is_some()));
+            if io::stdout().is_terminal() || said != now {
+                self.board(known.as_ref(), problem.as_deref())?;
+                said = now;
+            }
             sleep(INTERVAL).await;
         }
     }
