@@ -56,23 +56,31 @@ pub fn judge(view: &impl View, entry: u64, time: u64, facts: &Facts) -> Result<E
     }
 }
 
+/// The inboxes that have a concern on their disks: holders, and stand-ins where it no longer
+/// waits.
+fn had_it(view: &impl View, concern: u64) -> BTreeSet<InboxId> {
+    let deliveries = records::deliveries(view, concern);
+    let open = deliveries.iter().filter(|record| record.delivery.is_open());
+    let holders = open.clone().filter(|record| record.delivery.state != State::Queued);
+    let holders = holders.map(|record| &record.delivery.holder);
+    let waits = |inbox: &&InboxId| view.value(&records::queue_key(inbox, concern)).is_some();
+    let stand_ins = open.flat_map(|record| &record.delivery.stand_ins).filter(|it| !waits(it));
+    holders.chain(stand_ins).cloned().collect()
+}
+
 /// Who must be told of a statement beyond those it names: recipients who already
 /// have what is withdrawn or wrapped anew. Fills [`Facts::inboxes`].
 pub fn address(view: &impl View, facts: &mut Facts) {
     let Some(concern) = facts.answers else { return };
-    let had_it = |record: &DeliveryRecord| {
-        !matches!(record.delivery.state, State::Queued | State::Closed | State::Withdrawn)
-    };
     match facts.r#type() {
+        // Every one of them is told; as many as facts have room for are named and numbered.
         EntryType::Withdrawal => {
-            let deliveries = records::deliveries(view, concern);
-            let holders = deliveries.iter().filter(|it| had_it(it)).map(|it| &it.delivery.holder);
-            // A stand-in has had it when it no longer waits there.
-            let waits = |it: &&InboxId| view.value(&records::queue_key(it, concern)).is_some();
-            let open = deliveries.iter().filter(|record| record.delivery.is_open());
-            let stand_ins = open.flat_map(|it| &it.delivery.stand_ins).filter(|it| !waits(it));
-            let told: BTreeSet<_> = holders.chain(stand_ins).map(ToString::to_string).collect();
-            facts.inboxes = told.into_iter().collect();
+            let mut bytes = 0;
+            let named = had_it(view, concern).into_iter().take_while(|inbox| {
+                bytes += inbox.as_str().len();
+                bytes <= limits::RECIPIENT_NAMES_BYTES_MAX
+            });
+            facts.inboxes = named.map(|inbox| inbox.to_string()).collect();
         }
         EntryType::Resealed => facts.inboxes = vec![facts.inbox.clone()],
         // Those who have not decided, in the order of their deadlines, and the sender if another
@@ -324,7 +332,7 @@ impl<V: View> Step<'_, V> {
             let offers = moved.after.delivery.stand_ins.iter().map(|it| (it.clone(), concern));
             effect.unqueued.extend(offers.filter(|(inbox, concern)| self.waits(inbox, *concern)));
         }
-        let told = self.facts.inboxes.iter().filter_map(|inbox| inbox.parse().ok());
+        let told = had_it(self.view, concern).into_iter();
         effect.queued = told.map(|inbox| (inbox, self.entry)).collect();
         match effect.moves.is_empty() {
             true => Err(Refusal::OutOfTurn { state: State::Closed, wanted: "withdrawal" }),
