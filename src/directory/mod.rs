@@ -9,7 +9,7 @@
 
 mod judge;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     clock::Moment,
@@ -17,7 +17,7 @@ use crate::{
         seal::SealingPublicKey,
         sign::{KeyId, PublicKey},
     },
-    domain::{ids::InboxId, refusal::Refusal},
+    domain::{calendar::Calendar, ids::InboxId, refusal::Refusal},
     proto::{self, directory_change::Change},
 };
 
@@ -94,6 +94,8 @@ pub struct Directory {
     agencies: BTreeMap<String, proto::Agency>,
     systems: BTreeMap<(String, String), proto::System>,
     inboxes: BTreeMap<InboxId, proto::Inbox>,
+    /// The calendar of each inbox, its own days off included.
+    calendars: BTreeMap<InboxId, Arc<Calendar>>,
     /// Each agency's inboxes in the order in which they were registered.
     order: BTreeMap<String, Vec<InboxId>>,
     keys: BTreeMap<KeyId, KnownKey>,
@@ -135,6 +137,11 @@ impl Directory {
     /// The inbox of this id.
     pub fn inbox(&self, id: &InboxId) -> Option<&proto::Inbox> {
         self.inboxes.get(id)
+    }
+
+    /// The calendar that an inbox works by.
+    pub fn calendar(&self, id: &InboxId) -> Option<&Arc<Calendar>> {
+        self.calendars.get(id)
     }
 
     /// An agency's inboxes, its first one first.
@@ -224,6 +231,9 @@ impl Directory {
                     if !order.contains(&id) {
                         order.push(id.clone());
                     }
+                    let calendar = Calendar::named_or_strictest(&inbox.calendar);
+                    let calendar = Arc::new(calendar.closed_on_days(&inbox.closed_on));
+                    self.calendars.insert(id.clone(), calendar);
                     self.inboxes.insert(id, inbox);
                 }
             }

@@ -161,6 +161,7 @@ async fn while_nobody_answers_each_rung_is_climbed_once_and_opens_the_body_to_wh
     at_minute(&world, accepted, 24 * 60);
     world.stop().await;
     world.start().await;
+    world.climb().await;
     assert_eq!(escalations(&world, entry).await.len(), 6, "no rung is climbed twice");
     world.check().await;
 }
@@ -258,6 +259,63 @@ async fn a_rung_says_what_was_not_done_and_names_nobody() {
     world.check().await;
 }
 
+/// I14: deciding anew puts off nobody's being told, and what is told anew is asked for anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn deciding_anew_puts_no_feedback_off() {
+    let world = ladder().await;
+    let (entry, accepted) = sent_to_school(&world, "prompt", "L-7").await;
+    let school = world.agency("school");
+    for act in [stored(), acknowledged(), decided("assessment")] {
+        say(school, entry, "school/duty", act).await.unwrap();
+    }
+    let due = delivery(&world, entry).await.feedback_due;
+    let minutes = (due - accepted.0 / SECOND) / 60 + 1;
+    at_minute(&world, accepted, minutes);
+    assert_eq!(climbed(&world, entry, 1).await.rung, "manager");
+    say(school, entry, "school/duty", decided("strategy_or_ird")).await.unwrap();
+    assert_eq!(delivery(&world, entry).await.feedback_due, due, "it is as late as before");
+    at_minute(&world, accepted, 2 * minutes + 24 * 60);
+    assert_eq!(climbed(&world, entry, 2).await.rung, "senior");
+    feedback(school, entry, "school/duty", "police/duty").await.unwrap();
+    say(school, entry, "school/duty", decided("assessment")).await.unwrap();
+    assert!(delivery(&world, entry).await.feedback_due > due, "this is to be told too");
+    at_minute(&world, accepted, 4 * minutes + 4 * 24 * 60);
+    climbed(&world, entry, 4).await;
+    world.check().await;
+}
+
+/// I6: one team that stands in for two recipients has the offer of the second when the first has
+/// acknowledged.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stands_in_for_two_keeps_the_offer_of_the_second() {
+    let mut world = ladder().await;
+    world.enrol("nursery", &["duty"]).await;
+    let (id, kind, name) = ("nursery".into(), "early_years".into(), "nursery".into());
+    let nursery = proto::Agency { id, kind, name, area: "here".into() };
+    world.apply_signed(Change::Agency(nursery), "nursery").await.unwrap();
+    world.refresh().await;
+    let both = ["nursery/duty", "school/duty"];
+    let document = with(concern("police", &both, "L-8"), json!({"urgency": "immediate"}));
+    let entry = sent(world.agency("police"), &document).await;
+    let accepted = Moment(delivery(&world, entry).await.accepted_at);
+    at_minute(&world, accepted, 10);
+    // Two rungs of each delivery.
+    climbed(&world, entry, 4).await;
+    for act in [stored(), acknowledged()] {
+        say(world.agency("nursery"), entry, "nursery/duty", act).await.unwrap();
+    }
+    let night = world.agency("night");
+    assert_eq!(waiting(night).await.len(), 1, "the school has not answered");
+    for act in [stored(), acknowledged()] {
+        say(night, entry, "night/duty", act).await.unwrap();
+    }
+    let request = GetConcernRequest { by: Some(By::Entry(entry)) };
+    let found = world.agency("police").exchange().get_concern(request).await.unwrap();
+    let holders: Vec<_> = found.into_inner().deliveries.into_iter().map(|it| it.inbox).collect();
+    assert_eq!(holders, ["nursery/duty", "night/duty"]);
+    world.check().await;
+}
+
 /// I14: what waits for working hours wakes nobody at night, and no clock set back climbs twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_set_back_climbs_nothing_twice() {
@@ -266,8 +324,9 @@ async fn a_clock_that_is_set_back_climbs_nothing_twice() {
     at_minute(&world, accepted, 10);
     climbed(&world, entry, 2).await;
     at_minute(&world, accepted, 0);
-    let now = world.clock.now();
-    assert_eq!(now, accepted);
+    assert_eq!(world.clock.now(), accepted);
+    world.climb().await;
+    assert_eq!(escalations(&world, entry).await.len(), 2, "nothing is climbed twice");
     at_minute(&world, accepted, 10);
     let (other, _) = sent_to_school(&world, "routine", "L-6").await;
     assert!(delivery(&world, other).await.next_rung_at >= accepted.0 / SECOND + 24 * 3600);

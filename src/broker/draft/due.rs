@@ -2,6 +2,8 @@
 //!
 //! Holds: I14. Knows: directory, domain, proto, clock.
 
+use std::sync::Arc;
+
 use super::Draft;
 use crate::{
     broker::records,
@@ -21,7 +23,7 @@ const NANOSECONDS: u64 = 1_000_000_000;
 type DueAt = [u64; 1 + STEPS];
 
 /// A deadline that was worked out, by the calendar.
-pub(super) type Asked = (String, Duty, Urgency, Option<DueAt>);
+pub(super) type Asked = (Arc<Calendar>, Duty, Urgency, Option<DueAt>);
 
 impl Draft<'_> {
     /// By when recipients must act, and who is told when they do not, by the calendars of now.
@@ -72,17 +74,12 @@ impl Draft<'_> {
     /// A deadline at an inbox and the steps of its ladder: worked out once for all of a batch,
     /// which has one time.
     fn due(&mut self, inbox: &str, duty: Duty, urgency: Urgency) -> Option<DueAt> {
-        let known = inbox.parse().ok().and_then(|inbox| self.directory.inbox(&inbox));
-        let (name, closed_on) =
-            known.map_or(("", &[][..]), |inbox| (inbox.calendar.as_str(), &inbox.closed_on[..]));
-        // Inboxes without days off of their own share a calendar; no calendar is called so.
-        let own = format!("\0{inbox}");
-        let calendar = if closed_on.is_empty() { name } else { own.as_str() };
+        let known = inbox.parse().ok().and_then(|inbox| self.directory.calendar(&inbox));
+        let calendar = known.cloned().unwrap_or_else(|| Arc::new(Calendar::Always));
         let asked = |known: &&Asked| (known.1, known.2) == (duty, urgency) && known.0 == calendar;
         if let Some((.., due)) = self.due.iter().find(asked) {
             return *due;
         }
-        let by = Calendar::named_or_strictest(name).closed_on_days(closed_on);
         let now = self.time / NANOSECONDS;
         let told = |Deadline { due, steps }: Deadline| {
             // Short, for there may be 64 inboxes; 0 would say that the step is left out.
@@ -90,8 +87,7 @@ impl Draft<'_> {
             let [one, two, three] = steps.map(|at| at.map_or(0, after));
             [due.0 / NANOSECONDS, one, two, three]
         };
-        let due = Deadline::of(duty, urgency, &by, Moment(self.time)).map(told);
-        let calendar = calendar.to_owned();
+        let due = Deadline::of(duty, urgency, &calendar, Moment(self.time)).map(told);
         self.due.push((calendar, duty, urgency, due));
         due
     }

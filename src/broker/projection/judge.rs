@@ -187,7 +187,7 @@ impl<V: View> Step<'_, V> {
                     let unqueued = vec![(inbox, answered)];
                     return Ok(Effect { unqueued, ..Effect::default() });
                 }
-                match self.as_stand_in(answered, &inbox)? {
+                match self.as_stand_in(answered, &inbox) {
                     Some(_) => Ok(Effect::default()),
                     None => self.by_holder(Event::Stored),
                 }
@@ -231,7 +231,7 @@ impl<V: View> Step<'_, V> {
             // That a stand-in cannot take or open it is recorded; it is the holder's.
             let (concern, _) = self.answered()?;
             let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
-            return match self.as_stand_in(concern, &inbox)? {
+            return match self.as_stand_in(concern, &inbox) {
                 Some(_) => Ok(Effect::default()),
                 None => self.by_holder(event),
             };

@@ -27,7 +27,7 @@ impl<V: View> Step<'_, V> {
     pub(super) fn opened(&self) -> Result<Effect, Refusal> {
         let (concern, _) = self.answered()?;
         let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
-        match self.as_stand_in(concern, &inbox)? {
+        match self.as_stand_in(concern, &inbox) {
             Some(_) => Ok(Effect::default()),
             None => self.by_holder(Event::Opened),
         }
@@ -37,7 +37,7 @@ impl<V: View> Step<'_, V> {
     pub(super) fn acknowledged(&self) -> Result<Effect, Refusal> {
         let (concern, _) = self.answered()?;
         let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
-        let Some(record) = self.as_stand_in(concern, &inbox)? else {
+        let Some(record) = self.as_stand_in(concern, &inbox) else {
             let mut effect = self.by_holder(Event::Acknowledged)?;
             self.take_back_offers(&mut effect, &inbox);
             return Ok(effect);
@@ -202,16 +202,13 @@ impl<V: View> Step<'_, V> {
     }
 
     /// The delivery of a concern that an inbox can take over, unless it holds one itself.
-    pub(super) fn as_stand_in(
-        &self,
-        concern: u64,
-        inbox: &InboxId,
-    ) -> Result<Option<DeliveryRecord>, Refusal> {
+    pub(super) fn as_stand_in(&self, concern: u64, inbox: &InboxId) -> Option<DeliveryRecord> {
         let mut deliveries = records::deliveries(self.view, concern);
         if deliveries.iter().any(|record| record.delivery.holder == *inbox) {
-            return Ok(None);
+            return None;
         }
-        let stands_in = |record: &DeliveryRecord| record.delivery.stand_ins.contains(inbox);
-        Ok(deliveries.iter().position(stands_in).map(|at| deliveries.swap_remove(at)))
+        // Of several, one that nobody has acknowledged.
+        deliveries.retain(|record| record.delivery.stand_ins.contains(inbox));
+        deliveries.into_iter().min_by_key(|record| record.delivery.is_owned())
     }
 }

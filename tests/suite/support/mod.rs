@@ -218,6 +218,11 @@ impl World {
         self.server.as_ref().and_then(|server| server.metrics)
     }
 
+    /// Climbs all that is due, as the next tick would.
+    pub async fn climb(&self) {
+        self.server.as_ref().unwrap().broker().climb_all().await.unwrap();
+    }
+
     /// The size of the ledger.
     pub async fn size(&self) -> u64 {
         self.summary().await.size
