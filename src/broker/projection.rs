@@ -124,9 +124,6 @@ fn record_move(overlay: &mut Overlay<'_>, Move { before, after }: Move) {
         if before.delivery.is_open() {
             add_to_count(overlay, &held_count(&before.delivery.holder), -1);
         }
-        if let Some(step) = before.next_step() {
-            overlay.remove(records::wake_key(step.at, concern, &addressed));
-        }
     } else {
         add_to_count(overlay, "deliveries", 1);
     }
@@ -140,8 +137,13 @@ fn record_move(overlay: &mut Overlay<'_>, Move { before, after }: Move) {
     } else {
         overlay.remove(records::open_key(concern, &addressed));
     }
-    if let Some(step) = after.next_step() {
-        overlay.put(records::wake_key(step.at, concern, &addressed), Vec::new());
+    // Most steps leave it where it is.
+    let wake = |record: &DeliveryRecord| record.next_step().map(|step| step.at);
+    let (was, is) = (before.as_ref().and_then(wake), wake(&after));
+    if was != is {
+        let key = |at: u64| records::wake_key(at, concern, &addressed);
+        was.into_iter().for_each(|at| overlay.remove(key(at)));
+        is.into_iter().for_each(|at| overlay.put(key(at), Vec::new()));
     }
     overlay.put(records::delivery_key(concern, &addressed), after.pack());
 }
