@@ -307,7 +307,7 @@ impl Broker {
 
     /// Whether something waits for an inbox.
     pub fn waits(&self, inbox: &InboxId, entry: u64) -> bool {
-        self.shared.index.value(&records::queue_key(inbox, entry)).is_some()
+        records::waits(&self.shared.index, inbox, entry)
     }
 }
 

@@ -130,7 +130,7 @@ impl Broker {
     /// [`Error::Broken`] if the journal does not have it whole.
     pub fn incoming(&self, inbox: &InboxId, entry: u64) -> Result<Option<Incoming>, Error> {
         let shared = &self.shared;
-        if crate::store::View::value(&shared.index, &records::queue_key(inbox, entry)).is_none() {
+        if !self.waits(inbox, entry) {
             return Ok(None);
         }
         let stored = shared.stored(entry)?;

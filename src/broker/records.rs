@@ -445,6 +445,11 @@ pub fn deliveries(view: &impl View, concern: u64) -> Vec<DeliveryRecord> {
         .collect()
 }
 
+/// Whether an entry waits to be stored by an inbox.
+pub fn waits(view: &impl View, inbox: &InboxId, entry: u64) -> bool {
+    view.value(&queue_key(inbox, entry)).is_some()
+}
+
 /// Where the journal has an entry.
 pub fn place(view: &impl View, entry: u64) -> Option<Place> {
     let value = view.value(&entry_key(entry))?;

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use super::{
     super::records::{self, DeliveryRecord, Due, DueBy, EntryMeta},
     Effect, Move,
+    told::Part,
 };
 use crate::{
     domain::{
@@ -33,7 +34,7 @@ pub fn judge(view: &impl View, entry: u64, time: u64, facts: &Facts) -> Result<E
         EntryType::Stored => step.stored(),
         EntryType::NotTaken => step.trouble(Event::NotTaken),
         EntryType::CannotOpen => step.trouble(Event::CannotOpen),
-        EntryType::Opened => step.opened(),
+        EntryType::Opened => step.by_holder_or_stand_in(Event::Opened),
         EntryType::Acknowledgement => step.acknowledged(),
         EntryType::Escalation => step.escalated(),
         EntryType::ToldByPhone => step.told_by_phone(),
@@ -56,16 +57,22 @@ pub fn judge(view: &impl View, entry: u64, time: u64, facts: &Facts) -> Result<E
     }
 }
 
-/// The inboxes that have a concern on their disks: holders, and stand-ins where it no longer
-/// waits.
+/// The inboxes that have a concern on their disks: holders, and stand-ins.
 fn had_it(view: &impl View, concern: u64) -> BTreeSet<InboxId> {
     let deliveries = records::deliveries(view, concern);
     let open = deliveries.iter().filter(|record| record.delivery.is_open());
     let holders = open.clone().filter(|record| record.delivery.state != State::Queued);
     let holders = holders.map(|record| &record.delivery.holder);
-    let waits = |inbox: &&InboxId| view.value(&records::queue_key(inbox, concern)).is_some();
-    let stand_ins = open.flat_map(|record| &record.delivery.stand_ins).filter(|it| !waits(it));
-    holders.chain(stand_ins).cloned().collect()
+    holders.chain(open.flat_map(|record| stand_ins_with_it(view, record))).cloned().collect()
+}
+
+/// The stand-ins that have a delivery on their disks: it no longer waits there.
+fn stand_ins_with_it<'r, V: View>(
+    view: &V,
+    record: &'r DeliveryRecord,
+) -> impl Iterator<Item = &'r InboxId> {
+    let stand_ins = record.delivery.stand_ins.iter();
+    stand_ins.filter(|inbox| !records::waits(view, inbox, record.concern))
 }
 
 /// Who must be told of a statement beyond those it names: recipients who already
@@ -91,10 +98,7 @@ pub fn address(view: &impl View, facts: &mut Facts) {
             let sender = reply_to.filter(|_| !facts.inbox.is_empty());
             let open: Vec<_> = deliveries.iter().filter(|record| record.is_undecided()).collect();
             let holders = open.iter().map(|record| record.delivery.holder.clone());
-            // A stand-in has it when it no longer waits there.
-            let waits = |it: &&InboxId| view.value(&records::queue_key(it, concern)).is_some();
-            let stand_ins = open.iter().flat_map(|record| &record.delivery.stand_ins);
-            let stand_ins = stand_ins.filter(|it| !waits(it)).cloned();
+            let stand_ins = open.iter().flat_map(|record| stand_ins_with_it(view, record)).cloned();
             let mut told: Vec<String> = Vec::new();
             for inbox in holders.chain(sender).chain(stand_ins) {
                 if !told.contains(&inbox.to_string()) {
@@ -174,22 +178,20 @@ impl<V: View> Step<'_, V> {
     /// A concern, feedback or notice is on the disk of who it was for.
     fn stored(&self) -> Result<Effect, Refusal> {
         let (answered, meta) = self.answered()?;
-        let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
+        let inbox = self.inbox()?;
         match records::kind_of(&meta) {
             EntryType::Concern => {
-                // A stand-in, or one who acknowledged it first: no longer offered, and no more. The
-                // holder's own disk is asked all the same.
-                let deliveries = records::deliveries(self.view, answered);
-                let is_its_to_store = deliveries.iter().any(|record| {
-                    record.delivery.holder == inbox && record.delivery.state == State::Queued
-                });
-                if !is_its_to_store && self.waits(&inbox, answered) {
-                    let unqueued = vec![(inbox, answered)];
-                    return Ok(Effect { unqueued, ..Effect::default() });
-                }
-                match self.as_stand_in(answered, &inbox) {
-                    Some(_) => Ok(Effect::default()),
-                    None => self.by_holder(Event::Stored),
+                let (waits, part) = (self.waits(&inbox, answered), self.part(answered, &inbox)?);
+                match part {
+                    Part::Holder(record) if record.delivery.state == State::Queued || !waits => {
+                        self.step(record, Actor::Holder, Event::Stored)
+                    }
+                    // A stand-in, or one who acknowledged it first: no longer offered, and no more.
+                    // The holder's own disk is asked all the same.
+                    _ => Ok(Effect {
+                        unqueued: waits.then_some((inbox, answered)).into_iter().collect(),
+                        ..Effect::default()
+                    }),
                 }
             }
             EntryType::Feedback => {
@@ -228,13 +230,7 @@ impl<V: View> Step<'_, V> {
     fn trouble(&self, event: Event) -> Result<Effect, Refusal> {
         let (_, meta) = self.answered()?;
         let Some((concern, addressed)) = meta.delivery else {
-            // That a stand-in cannot take or open it is recorded; it is the holder's.
-            let (concern, _) = self.answered()?;
-            let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
-            return match self.as_stand_in(concern, &inbox) {
-                Some(_) => Ok(Effect::default()),
-                None => self.by_holder(event),
-            };
+            return self.by_holder_or_stand_in(event);
         };
         let record = self.delivery(concern, |record| record.delivery.addressed == addressed)?;
         match record.reply_to.is_some_and(|inbox| inbox.to_string() == self.facts.inbox) {
@@ -297,7 +293,7 @@ impl<V: View> Step<'_, V> {
 
     fn resealed(&self) -> Result<Effect, Refusal> {
         let (concern, meta) = self.answered()?;
-        let holder: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
+        let holder = self.inbox()?;
         let record = self.held_by(concern, &holder)?;
         if meta.sender != self.facts.sender {
             return Err(Refusal::NotARecipient);
@@ -341,7 +337,7 @@ impl<V: View> Step<'_, V> {
     }
 
     /// A step by whoever has the delivery now.
-    pub(super) fn by_holder(&self, event: Event) -> Result<Effect, Refusal> {
+    fn by_holder(&self, event: Event) -> Result<Effect, Refusal> {
         let decides = matches!(event, Event::Decided { .. });
         let mut effect = self.step(self.held()?, Actor::Holder, event)?;
         if decides {
@@ -396,14 +392,18 @@ impl<V: View> Step<'_, V> {
 
     /// Whether an entry waits to be stored by an inbox.
     pub(super) fn waits(&self, inbox: &InboxId, entry: u64) -> bool {
-        self.view.value(&records::queue_key(inbox, entry)).is_some()
+        records::waits(self.view, inbox, entry)
     }
 
     /// The delivery that the statement is about: of the answered concern, held by
     /// the inbox it speaks for.
     fn held(&self) -> Result<DeliveryRecord, Refusal> {
-        let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
-        self.held_by(self.facts.answers.ok_or(Refusal::UnknownStatement)?, &inbox)
+        self.held_by(self.facts.answers.ok_or(Refusal::UnknownStatement)?, &self.inbox()?)
+    }
+
+    /// The inbox that the statement speaks for.
+    pub(super) fn inbox(&self) -> Result<InboxId, Refusal> {
+        self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)
     }
 
     fn held_by(&self, concern: u64, inbox: &InboxId) -> Result<DeliveryRecord, Refusal> {
@@ -426,7 +426,7 @@ impl<V: View> Step<'_, V> {
     }
 
     /// Only who sent or received something may add to its thread.
-    fn must_be_party_to(&self, answered: u64) -> Result<(), Refusal> {
+    pub(super) fn must_be_party_to(&self, answered: u64) -> Result<(), Refusal> {
         let sender = &self.facts.sender;
         let meta = records::meta(self.view, answered).ok_or(Refusal::UnknownStatement)?;
         let is_concern = records::kind_of(&meta) == EntryType::Concern;

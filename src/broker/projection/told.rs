@@ -23,24 +23,25 @@ use crate::{
 };
 
 impl<V: View> Step<'_, V> {
-    /// A person read it: of the holder, or of a stand-in, which is recorded and no more.
-    pub(super) fn opened(&self) -> Result<Effect, Refusal> {
+    /// What a holder's event does; of a stand-in it is recorded and no more.
+    pub(super) fn by_holder_or_stand_in(&self, event: Event) -> Result<Effect, Refusal> {
         let (concern, _) = self.answered()?;
-        let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
-        match self.as_stand_in(concern, &inbox) {
-            Some(_) => Ok(Effect::default()),
-            None => self.by_holder(Event::Opened),
+        match self.part(concern, &self.inbox()?)? {
+            Part::Holder(record) => self.step(record, Actor::Holder, event),
+            Part::StandIn(_) => Ok(Effect::default()),
         }
     }
 
     /// A named person took ownership: of the holder, or of a stand-in, who is the holder then.
     pub(super) fn acknowledged(&self) -> Result<Effect, Refusal> {
-        let (concern, _) = self.answered()?;
-        let inbox: InboxId = self.facts.inbox.parse().map_err(|_| Refusal::NotARecipient)?;
-        let Some(record) = self.as_stand_in(concern, &inbox) else {
-            let mut effect = self.by_holder(Event::Acknowledged)?;
-            self.take_back_offers(&mut effect, &inbox);
-            return Ok(effect);
+        let ((concern, _), inbox) = (self.answered()?, self.inbox()?);
+        let record = match self.part(concern, &inbox)? {
+            Part::StandIn(record) => record,
+            Part::Holder(record) => {
+                let mut effect = self.step(record, Actor::Holder, Event::Acknowledged)?;
+                self.take_back_offers(&mut effect, &inbox);
+                return Ok(effect);
+            }
         };
         let (was, withdrawn) = (record.delivery.clone(), record.withdrawn_by);
         let mut effect =
@@ -201,14 +202,26 @@ impl<V: View> Step<'_, V> {
         Ok(deliveries.swap_remove(at))
     }
 
-    /// The delivery of a concern that an inbox can take over, unless it holds one itself.
-    pub(super) fn as_stand_in(&self, concern: u64, inbox: &InboxId) -> Option<DeliveryRecord> {
+    /// The part that an inbox has in a concern: the delivery that it holds, or else one that it can
+    /// take over, of several one that nobody has acknowledged.
+    pub(super) fn part(&self, concern: u64, inbox: &InboxId) -> Result<Part, Refusal> {
         let mut deliveries = records::deliveries(self.view, concern);
-        if deliveries.iter().any(|record| record.delivery.holder == *inbox) {
-            return None;
+        if let Some(at) = deliveries.iter().position(|record| record.delivery.holder == *inbox) {
+            return Ok(Part::Holder(deliveries.swap_remove(at)));
         }
-        // Of several, one that nobody has acknowledged.
         deliveries.retain(|record| record.delivery.stand_ins.contains(inbox));
-        deliveries.into_iter().min_by_key(|record| record.delivery.is_owned())
+        if let Some(record) = deliveries.into_iter().min_by_key(|it| it.delivery.is_owned()) {
+            return Ok(Part::StandIn(record));
+        }
+        self.must_be_party_to(concern)?;
+        Err(Refusal::NotARecipient)
     }
+}
+
+/// What an inbox has to do with a concern.
+pub(super) enum Part {
+    /// It has this delivery.
+    Holder(DeliveryRecord),
+    /// It may take this delivery over.
+    StandIn(DeliveryRecord),
 }
