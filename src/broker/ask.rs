@@ -300,11 +300,6 @@ impl Broker {
         }
     }
 
-    /// A count that the fold keeps, such as "escalations".
-    pub fn counted(&self, name: &str) -> u64 {
-        self.count(name)
-    }
-
     /// Whether something waits for an inbox.
     pub fn waits(&self, inbox: &InboxId, entry: u64) -> bool {
         records::waits(&self.shared.index, inbox, entry)

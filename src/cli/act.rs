@@ -1,9 +1,9 @@
 //! What a person does about a concern: `cairn opened`, `ack`, `decide`, `feedback`,
-//! `redirect`, `urgency`, `confirm-call`, `confirm-withdrawal`; the sender's `withdraw`; and what on-call
-//! staff do, `called` and `dealing`.
+//! `redirect`, `urgency`, `confirm-call`, `confirm-withdrawal`; the sender's `withdraw`; and what
+//! on-call staff do, `called` and `dealing`.
 //!
-//! Each is a statement of the system that names the person. It goes through the outbox, so
-//! that one that was not answered is not lost, and saying the same again counts once.
+//! Each but the last two is a statement of the system that names the person. It goes through the
+//! outbox, so that one that was not answered is not lost, and saying the same again counts once.
 //!
 //! Holds: I6, I8, I12. Knows: wire::client, domain, proto.
 

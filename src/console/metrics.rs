@@ -144,18 +144,14 @@ impl Waiting {
 fn ledger(console: &Console, page: &mut Page, open: u64) {
     let broker = &console.broker;
     let (counts, summary) = (broker.counts(), broker.summary());
-    let made = broker.counted("deliveries") as i64;
+    let made = broker.count("deliveries") as i64;
     let gap = made - summary.closed as i64 - summary.withdrawn as i64 - open as i64;
     for (name, help, value) in [
         ("cairn_concerns", "Concerns accepted", summary.concerns),
         ("cairn_deliveries", "Deliveries: closed plus open", summary.deliveries),
         ("cairn_deliveries_closed", "Deliveries closed", summary.closed),
         ("cairn_deliveries_open", "Deliveries open", summary.open),
-        (
-            "cairn_escalations",
-            "Rungs climbed since the ledger began",
-            broker.counted("escalations"),
-        ),
+        ("cairn_escalations", "Rungs climbed since the ledger began", broker.count("escalations")),
         ("cairn_ledger_entries", "Entries of the ledger", summary.size),
         ("cairn_ledger_running", "1 while the ledger takes entries", broker.is_running().into()),
         ("cairn_disk_low", "1 while concerns are put off for want of disk", broker.is_low().into()),
