@@ -47,6 +47,11 @@ impl Moment {
         i64::try_from(self.0 / 1_000_000_000).unwrap_or(i64::MAX)
     }
 
+    /// The same, as deadlines are told.
+    pub fn seconds(self) -> u64 {
+        self.0 / 1_000_000_000
+    }
+
     /// The day in Europe/London, by which agreements begin and end.
     pub fn london_date(self) -> Date {
         self.in_london().date()

@@ -235,8 +235,47 @@ pub const DIRECTORY_PAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How often certificate and revocation files are looked at.
 pub const TRUST_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Connections to the operators' port at once.
-pub const CONSOLE_CONNECTIONS_MAX: usize = 32;
+pub const OPERATORS_CONNECTIONS_MAX: usize = 32;
 /// One request to the operators' port.
-pub const CONSOLE_TIME_MAX: Duration = Duration::from_secs(10);
+pub const OPERATORS_TIME_MAX: Duration = Duration::from_secs(10);
 
-const _: () = assert!(DESCRIPTORS_KEPT > 2 * CONSOLE_CONNECTIONS_MAX as u64);
+const _: () = assert!(DESCRIPTORS_KEPT > 2 * OPERATORS_CONNECTIONS_MAX as u64);
+
+// --- the console, and who signs in there ---
+
+/// Connections to the console at once; one address may hold a quarter of them.
+pub const CONSOLE_CONNECTIONS_MAX: usize = 256;
+/// People who may sign in, those whose time is over included.
+pub const PEOPLE_MAX: usize = 2_000;
+/// Sessions of one person at once; one more ends the oldest.
+pub const SESSIONS_PER_PERSON_MAX: usize = 5;
+/// How long an invitation's link is good.
+pub const LINK_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How long a person may look after giving the passphrase.
+pub const SESSION_TIME_MAX: Duration = Duration::from_secs(12 * 3600);
+/// How long a person may act after giving it.
+pub const PROOF_TIME_MAX: Duration = Duration::from_secs(3600);
+/// The longest that a person may be let in for at once.
+pub const ACCESS_TIME_MAX: Duration = Duration::from_secs(400 * 24 * 3600);
+/// A passphrase, in characters at least and in bytes at most (NIST SP 800-63B-4, one factor).
+pub const PASSPHRASE_CHARS_MIN: usize = 15;
+/// See [`PASSPHRASE_CHARS_MIN`].
+pub const PASSPHRASE_BYTES_MAX: usize = 512;
+/// Wrong passphrases for one name before it has to wait.
+pub const WRONG_PASSPHRASES_MAX: u32 = 5;
+/// How long it waits then; twice as long after each further one, up to a quarter of an hour.
+pub const WRONG_PASSPHRASE_DELAY: Duration = Duration::from_secs(30);
+/// See [`WRONG_PASSPHRASE_DELAY`].
+pub const WRONG_PASSPHRASE_DELAY_MAX: Duration = Duration::from_secs(15 * 60);
+/// Names that are watched for wrong passphrases at once.
+pub const WRONG_NAMES_MAX: usize = 10_000;
+/// What a form posts, in bytes.
+pub const FORM_BYTES_MAX: usize = 16 * 1024;
+/// Rows of one page of a list.
+pub const CONSOLE_ROWS_MAX: usize = 50;
+/// How old the walk through what is open may be that pages are made from.
+pub const BOARD_AGE_MAX: Duration = Duration::from_secs(1);
+/// How often a page that keeps itself fresh may be told that something changed.
+pub const LIVE_INTERVAL: Duration = Duration::from_secs(2);
+/// An inbox that nobody listens for, and nobody asked for, is silent after this long.
+pub const SILENT_AFTER: Duration = Duration::from_secs(5 * 60);

@@ -34,7 +34,7 @@ pub struct Console {
 impl Console {
     /// Serves until `shutdown`.
     pub async fn serve(self, socket: TcpListener, shutdown: CancellationToken) {
-        let at_once = Arc::new(Semaphore::new(limits::CONSOLE_CONNECTIONS_MAX));
+        let at_once = Arc::new(Semaphore::new(limits::OPERATORS_CONNECTIONS_MAX));
         loop {
             let accepted = tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -56,7 +56,7 @@ impl Console {
                     .header_read_timeout(limits::HANDSHAKE_TIME_MAX)
                     .keep_alive(false)
                     .serve_connection(TokioIo::new(stream), service);
-                drop(tokio::time::timeout(limits::CONSOLE_TIME_MAX, served).await);
+                drop(tokio::time::timeout(limits::OPERATORS_TIME_MAX, served).await);
                 drop(permit);
             });
         }

@@ -1,4 +1,4 @@
-//! Every use of a key: signatures, sealed bodies, keyed tags, key files.
+//! Every use of a key: signatures, sealed bodies, keyed tags, key files, passphrases.
 //!
 //! The only room that names the signature and sealing crates. Nothing here knows what a statement
 //! or an agency is: it takes bytes and gives bytes. Chance comes from the operating system alone.
@@ -6,6 +6,7 @@
 //! Holds: I2, I8, I12. Knows: limits.
 
 pub mod keyfile;
+pub mod passphrase;
 pub mod seal;
 pub mod sign;
 pub mod tag;

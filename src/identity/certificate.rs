@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::people::Person;
 use crate::domain::ids::{AgencyId, ExchangeName, SystemName};
 
 /// The scheme and the slashes that every identity begins with.
@@ -18,7 +19,7 @@ const SCHEME_NAME: &str = "cairn:";
 /// The context tag of `uniformResourceIdentifier` in a `GeneralName` (RFC 5280, 4.2.1.6).
 const URI_TAG: u32 = 6;
 
-/// The system at the other end of a connection, as its certificate names it.
+/// The system that speaks, as its certificate names it, or for which a person has signed in.
 ///
 /// Only this room makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,11 +30,12 @@ pub struct Peer {
     pub agency: AgencyId,
     /// The system.
     pub system: SystemName,
-    /// SHA-256 of the certificate's DER.
+    /// SHA-256 of the certificate's DER; zeros for a person who signed in.
     pub certificate_sha256: [u8; 32],
-    /// The certificate's serial number in lower-case hex, without leading zero bytes.
+    /// The certificate's serial number in lower-case hex, without leading zero bytes; empty for a
+    /// person who signed in.
     pub serial: String,
-    /// The last second at which the certificate is valid, as Unix time.
+    /// The last second at which the certificate, or the person's access, is valid, as Unix time.
     pub not_after_unix: u64,
     /// SHA-256 of the issuer's name in DER: a serial number means something only beside it.
     pub(super) issuer_sha256: [u8; 32],
@@ -60,6 +62,19 @@ pub enum NoIdentity {
 }
 
 impl Peer {
+    /// The system for which this person has signed in.
+    pub(super) fn signed_in(person: &Person, exchange: &ExchangeName) -> Self {
+        Self {
+            exchange: exchange.clone(),
+            agency: person.agency.clone(),
+            system: person.system.clone(),
+            certificate_sha256: [0; 32],
+            serial: String::new(),
+            not_after_unix: person.until,
+            issuer_sha256: [0; 32],
+        }
+    }
+
     /// Reads the identity out of one end-entity certificate.
     ///
     /// `exchange` is this exchange's name, compared byte for byte. The chain, the signature and

@@ -1,19 +1,23 @@
-//! Who is speaking: certificates, the TLS around them, and their revocation.
+//! Who is speaking: certificates, the TLS around them and their revocation; and the people who
+//! sign in at the console.
 //!
 //! Takes PEM files and the certificates that callers show; gives `Peer`, the identity that one
-//! certificate proves, and the TLS settings under which it was proved.
-//! Holds: I2, I10, I12. Knows: domain, limits.
+//! certificate proves, and the TLS settings under which it was proved. A person who signed in
+//! speaks as the `Peer` that the invitation named.
+//! Holds: I2, I10, I12. Knows: crypto, domain, store, limits.
 
 use std::path::{Path, PathBuf};
 
 pub mod authenticate;
 pub mod certificate;
 pub mod issue;
+pub mod people;
 pub mod revocation;
 pub mod tls;
 
 pub use certificate::{NoIdentity, Peer};
 pub use issue::{DevelopmentCa, Issued, Validity};
+pub use people::People;
 pub use revocation::{Changed, Reason, Trust, TrustSettings};
 pub use tls::TlsConnector;
 
