@@ -38,6 +38,9 @@ pub struct Config {
     pub reflection: bool,
     /// Certificates.
     pub tls: TlsFiles,
+    /// The console for people. Absent: none is served.
+    #[serde(default)]
+    pub console: Option<ConsoleSettings>,
     /// Traces.
     #[serde(default)]
     pub log: Log,
@@ -56,6 +59,48 @@ pub struct TlsFiles {
     /// Revocation lists, PEM: one for each authority, or none.
     #[serde(default)]
     pub crls: Vec<PathBuf>,
+}
+
+/// Where people find the console.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsoleSettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// How people reach it, such as `https://cairn.example:7444`: what links begin with.
+    pub url: String,
+    /// A certificate that browsers trust, with what chains it to an authority, PEM. Absent: the
+    /// server's own.
+    #[serde(default)]
+    pub certificate: Option<PathBuf>,
+    /// Its private key, PKCS#8 PEM, mode 0600.
+    #[serde(default)]
+    pub key: Option<PathBuf>,
+    /// Without TLS, on loopback alone: for a reverse proxy on this machine, which has its own.
+    #[serde(default)]
+    pub in_the_clear: bool,
+}
+
+impl ConsoleSettings {
+    /// What browsers are shown, where it is not the server's certificate.
+    pub fn own_certificate(&self) -> Option<(PathBuf, PathBuf)> {
+        self.certificate.clone().zip(self.key.clone())
+    }
+
+    /// Why it cannot be so.
+    fn fault(&self) -> Option<&'static str> {
+        let scheme = if self.in_the_clear { ["http://", "https://"] } else { ["https://"; 2] };
+        if self.in_the_clear && !self.listen.ip().is_loopback() {
+            return Some("console.in_the_clear is for loopback alone: passphrases would be read");
+        }
+        if self.certificate.is_some() != self.key.is_some() {
+            return Some("console.certificate and console.key go together");
+        }
+        if !scheme.iter().any(|scheme| self.url.starts_with(scheme)) || self.url.ends_with('/') {
+            return Some("console.url must begin with https:// and not end with a slash");
+        }
+        None
+    }
 }
 
 /// What is traced, and how.
@@ -93,13 +138,18 @@ impl Config {
         let fail = |reason: String| ConfigError { path: path.to_path_buf(), reason };
         let text = fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
         let config: Self = toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        if let Some(fault) = config.console.as_ref().and_then(ConsoleSettings::fault) {
+            return Err(fail(fault.to_owned()));
+        }
         Ok(config.relative_to(path.parent().unwrap_or(Path::new("."))))
     }
 
     fn relative_to(mut self, folder: &Path) -> Self {
         let tls = &mut self.tls;
         let paths = [&mut self.data, &mut tls.certificate, &mut tls.key, &mut tls.client_ca];
-        for path in paths.into_iter().chain(&mut tls.crls) {
+        let console = self.console.iter_mut();
+        let shown = console.flat_map(|console| [&mut console.certificate, &mut console.key]);
+        for path in paths.into_iter().chain(&mut tls.crls).chain(shown.flatten()) {
             *path = folder.join(&path);
         }
         self
@@ -122,5 +172,21 @@ mod tests {
         let text = "data='d'\nlisten='127.0.0.1:1'\nlisen='x'\n[tls]\ncertificate='c'\nkey='k'\nclient_ca='a'";
         let error = toml::from_str::<Config>(text).unwrap_err().to_string();
         assert!(error.contains("lisen"), "{error}");
+    }
+
+    #[test]
+    fn a_console_in_the_clear_stays_on_this_machine() {
+        let settings = |listen: &str, url: &str, in_the_clear| ConsoleSettings {
+            listen: listen.parse().unwrap(),
+            url: url.to_owned(),
+            certificate: None,
+            key: None,
+            in_the_clear,
+        };
+        assert!(settings("0.0.0.0:1", "http://x", true).fault().unwrap().contains("loopback"));
+        assert!(settings("0.0.0.0:1", "http://x", false).fault().unwrap().contains("https"));
+        assert!(settings("0.0.0.0:1", "https://x/", false).fault().unwrap().contains("slash"));
+        assert_eq!(settings("127.0.0.1:1", "http://x", true).fault(), None);
+        assert_eq!(settings("0.0.0.0:1", "https://x", false).fault(), None);
     }
 }

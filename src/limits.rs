@@ -273,8 +273,14 @@ pub const WRONG_NAMES_MAX: usize = 10_000;
 pub const FORM_BYTES_MAX: usize = 16 * 1024;
 /// Rows of one page of a list.
 pub const CONSOLE_ROWS_MAX: usize = 50;
-/// How old the walk through what is open may be that pages are made from.
-pub const BOARD_AGE_MAX: Duration = Duration::from_secs(1);
+/// Pages that keep themselves fresh at once.
+pub const LIVE_PAGES_MAX: usize = 128;
+/// How long a look at a concern by the same session is the same look.
+pub const SAME_LOOK_TIME: Duration = Duration::from_secs(15 * 60);
+/// Looks that are remembered for that.
+pub const LOOKS_MAX: usize = 20_000;
+/// Entries that a hand-over report reads.
+pub const HANDOVER_ENTRIES_MAX: u64 = 100_000;
 /// How often a page that keeps itself fresh may be told that something changed.
 pub const LIVE_INTERVAL: Duration = Duration::from_secs(2);
 /// An inbox that nobody listens for, and nobody asked for, is silent after this long.

@@ -1,10 +1,12 @@
-//! The door of the gRPC port: accepts, bounds, identifies and, when it must, cuts connections.
+//! The doors: of the gRPC port, where systems come, and of the console, where browsers do.
+//! Accepts, bounds, identifies and, when it must, cuts connections.
 //!
 //! Takes a bound socket, or another [`Acceptor`], the trust in force and an HTTP service; each
-//! request reaches the service with its `Arc<Peer>` in the extensions, and only while the peer's
-//! certificate holds.
+//! request of a system reaches the service with its `Arc<Peer>` in the extensions, and only while
+//! the peer's certificate holds.
 //! Holds: I2, I10, I12. Knows: identity, clock, limits.
 
+mod browser;
 mod connection;
 mod descriptors;
 
@@ -136,9 +138,22 @@ impl Acceptor for TcpListener {
     }
 }
 
+/// Who comes to a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comers {
+    /// Systems, with client certificates, over HTTP/2.
+    Systems,
+    /// Browsers, without, over HTTP/2 or 1.1.
+    Browsers,
+    /// Browsers, without TLS: from this very machine.
+    BrowsersInTheClear,
+}
+
 /// A door that is set up but not yet open.
 #[derive(Clone)]
 pub struct Listener {
+    /// Who comes.
+    pub comers: Comers,
     /// Whom to trust; looked at again for each connection and request.
     pub trust: Arc<Trust>,
     /// How much to take.
@@ -178,7 +193,13 @@ impl Listener {
             let (service, cut) = (service.clone(), cut.clone());
             connections.spawn(async move {
                 let _place = place;
-                let serving = connection.serve(stream, service);
+                let serving = async {
+                    match connection.door.comers {
+                        Comers::Systems => connection.serve(stream, service).await,
+                        Comers::Browsers => connection.serve_browser(stream, service).await,
+                        Comers::BrowsersInTheClear => connection.speak_http(stream, service).await,
+                    }
+                };
                 cut.run_until_cancelled_owned(serving).await;
             });
         }

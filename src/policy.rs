@@ -41,7 +41,10 @@ pub const CALLS: &[(&str, &[Role])] = &[
     ("AuditService/GetTile", &[Role::Auditor, Role::Witness]),
     ("AuditService/GetEntryBundle", &[Role::Auditor, Role::Witness]),
     ("DirectoryService/Apply", &[Role::DirectoryAdmin]),
+    ("DirectoryService/EndPersonAccess", &[Role::DirectoryAdmin]),
+    ("DirectoryService/InvitePerson", &[Role::DirectoryAdmin]),
     ("DirectoryService/ListChanges", EVERYONE),
+    ("DirectoryService/ListPeople", &[Role::DirectoryAdmin]),
     ("DirectoryService/ResolveRecipients", EVERYONE),
 ];
 

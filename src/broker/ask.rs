@@ -51,14 +51,41 @@ impl Broker {
         about: Option<u64>,
         question: Vec<u8>,
     ) -> Result<u64, Error> {
-        let mut facts = Facts {
-            sender: peer.agency.to_string(),
-            code: kind.to_owned(),
-            answers: about,
+        let facts = Facts { code: kind.to_owned(), answers: about, ..Facts::default() };
+        self.note(peer, EntryType::Query, facts, question).await
+    }
+
+    /// Appends the record of what became of a person's access to the console, "invited" or
+    /// "signed_in" and so on, and waits until it is durable.
+    ///
+    /// # Errors
+    /// Those of a commit.
+    pub async fn record_access(
+        &self,
+        peer: &Peer,
+        code: &'static str,
+        access: &proto::ConsoleAccess,
+    ) -> Result<u64, Error> {
+        let facts = Facts {
+            code: code.to_owned(),
+            subject: format!("{}/{}", access.agency, access.system),
+            until: access.until,
             ..Facts::default()
         };
-        facts.set_type(EntryType::Query);
-        let work = Work::Note { facts: Box::new(facts), detail: question };
+        self.note(peer, EntryType::ConsoleAccess, facts, proto::encode(access)).await
+    }
+
+    /// Appends a record of the exchange's own about a caller.
+    async fn note(
+        &self,
+        peer: &Peer,
+        kind: EntryType,
+        mut facts: Facts,
+        detail: Vec<u8>,
+    ) -> Result<u64, Error> {
+        facts.sender = peer.agency.to_string();
+        facts.set_type(kind);
+        let work = Work::Note { facts: Box::new(facts), detail };
         let place = self.admit(peer, work.bytes())?;
         self.commit(work, Some(place)).await.and_then(entry_of)
     }

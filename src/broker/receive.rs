@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Broker, Error, records};
+use super::{Broker, Error, hub::Heard, records};
 use crate::{
     directory,
     domain::ids::InboxId,
@@ -50,6 +50,7 @@ impl Broker {
         ended: tokio_util::sync::CancellationToken,
     ) {
         let bells = self.shared.hub.listen(&inboxes);
+        let _there = There::begin(self, &inboxes);
         let mut rounds: Vec<Round> = inboxes.into_iter().map(Round::new).collect();
         let mut caught_up = false;
         while allowed() {
@@ -83,6 +84,16 @@ impl Broker {
                 }
             }
         }
+    }
+
+    /// When an inbox's system was heard from.
+    pub fn heard(&self, inbox: &InboxId) -> Heard {
+        self.shared.hub.heard(inbox)
+    }
+
+    /// An inbox's system asks what waits there.
+    pub fn asked_for(&self, inbox: &InboxId) {
+        self.shared.hub.asked(inbox, self.shared.clock.now());
     }
 
     /// Offers what is new in one inbox, or everything again when its time has come.
@@ -245,6 +256,26 @@ impl Round {
 
 /// The reader has gone.
 struct Gone;
+
+/// A stream is open for these inboxes for as long as this lives.
+struct There<'a> {
+    broker: &'a Broker,
+    inboxes: Vec<InboxId>,
+}
+
+impl<'a> There<'a> {
+    fn begin(broker: &'a Broker, inboxes: &[InboxId]) -> Self {
+        broker.shared.hub.stream_began(inboxes);
+        Self { broker, inboxes: inboxes.to_vec() }
+    }
+}
+
+impl Drop for There<'_> {
+    fn drop(&mut self) {
+        let shared = &self.broker.shared;
+        shared.hub.stream_ended(&self.inboxes, shared.clock.now());
+    }
+}
 
 /// Ready when the first bell rings.
 async fn any(bells: Vec<std::pin::Pin<Box<tokio::sync::futures::Notified<'_>>>>) {

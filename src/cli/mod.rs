@@ -18,6 +18,7 @@ mod exchange;
 mod init;
 mod kept;
 mod maintain;
+mod people;
 mod print;
 mod progress;
 mod receive;
@@ -61,6 +62,7 @@ enum Command {
     Dealing(act::Dealing),
     Status(status::Status),
     Directory(directory::Directory),
+    Console(people::Console),
     Audit(audit::Audit),
     Fsck(maintain::Fsck),
     Reindex(maintain::Reindex),
@@ -125,6 +127,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Dealing(dealing) => dealing.run().await,
         Command::Status(status) => status.run().await,
         Command::Directory(directory) => directory.run().await,
+        Command::Console(console) => console.run().await,
         Command::Audit(audit) => audit.run().await,
         Command::Fsck(fsck) => fsck.run().await,
         Command::Reindex(reindex) => reindex.run().await,

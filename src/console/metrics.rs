@@ -12,7 +12,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::Console;
+use super::Operators;
 use crate::{
     broker::records::{DeliveryRecord, Timeliness},
     domain::{
@@ -23,12 +23,12 @@ use crate::{
 };
 
 /// All metrics.
-pub(super) fn text(console: &Console) -> String {
+pub(super) fn text(operators: &Operators) -> String {
     let mut page = Page::default();
-    let waiting = Waiting::now(console);
+    let waiting = Waiting::now(operators);
     waiting.write(&mut page);
-    ledger(console, &mut page, waiting.open);
-    connections(console, &mut page);
+    ledger(operators, &mut page, waiting.open);
+    connections(operators, &mut page);
     page.0
 }
 
@@ -73,8 +73,8 @@ struct Waiting {
 type Attended = bool;
 
 impl Waiting {
-    fn now(console: &Console) -> Self {
-        let now = console.clock.now().0 / 1_000_000_000;
+    fn now(operators: &Operators) -> Self {
+        let now = operators.clock.now().0 / 1_000_000_000;
         let mut waiting = Self::default();
         // A count that is not there yet could not be seen to rise.
         for (urgency, duty) in Urgency::ALL.into_iter().flat_map(|of| Duty::ALL.map(|it| (of, it)))
@@ -86,7 +86,7 @@ impl Waiting {
                 waiting.by_rung.insert((urgency, duty, false, Rung::at(step, duty, urgency)), 0);
             }
         }
-        for (_, record) in console.broker.open_deliveries(None) {
+        for (_, record) in operators.broker.open_deliveries(None) {
             waiting.open += 1;
             if !record.exercise {
                 waiting.count(&record, now);
@@ -141,8 +141,8 @@ impl Waiting {
 }
 
 /// The ledger, what it holds, and whether all of it adds up.
-fn ledger(console: &Console, page: &mut Page, open: u64) {
-    let broker = &console.broker;
+fn ledger(operators: &Operators, page: &mut Page, open: u64) {
+    let broker = &operators.broker;
     let (counts, summary) = (broker.counts(), broker.summary());
     let made = broker.count("deliveries") as i64;
     let gap = made - summary.closed as i64 - summary.withdrawn as i64 - open as i64;
@@ -175,8 +175,8 @@ fn ledger(console: &Console, page: &mut Page, open: u64) {
 }
 
 /// The door, and the certificates.
-fn connections(console: &Console, page: &mut Page) {
-    let connections = &console.connections;
+fn connections(operators: &Operators, page: &mut Page) {
+    let connections = &operators.connections;
     for (name, help, count) in [
         ("cairn_connections_open", "Connections", &connections.open),
         ("cairn_connections_accepted_total", "Connections accepted", &connections.accepted),
@@ -200,14 +200,20 @@ fn connections(console: &Console, page: &mut Page) {
         page.one(name, help, load(count));
     }
     let help = "When the server's certificate ends, Unix time";
-    page.one("cairn_server_certificate_end_seconds", help, console.trust.server_not_after_unix());
-    if let Some(next) = console.trust.crl_next_update_unix() {
+    page.one("cairn_server_certificate_end_seconds", help, operators.trust.server_not_after_unix());
+    if let Some(next) = operators.trust.crl_next_update_unix() {
         let help = "When the first revocation list is out of date, Unix time";
         page.one("cairn_revocation_list_end_seconds", help, next);
     }
     let groups = connections.groups().into_iter();
     let groups = groups.map(|(group, count)| (format!("group=\"{group}\""), count));
     page.many("cairn_key_exchange_total", "Handshakes by group", groups);
+    if let Some(sign_ins) = &operators.sign_ins {
+        let help = "Wrong names or passphrases at the console, those that had to wait included";
+        page.one("cairn_console_wrong_sign_ins_total", help, load(&sign_ins.wrong));
+        let help = "Invitations' links that nobody was given, or that were used before";
+        page.one("cairn_console_unknown_links_total", help, load(&sign_ins.unknown_links));
+    }
 }
 
 fn load(count: &AtomicU64) -> u64 {

@@ -154,6 +154,11 @@ impl Directory {
         self.keys.get(id)
     }
 
+    /// The signing keys of an agency's systems, those that are over too.
+    pub fn keys_of<'d>(&'d self, agency: &'d str) -> impl Iterator<Item = &'d KnownKey> {
+        self.keys.values().filter(move |key| key.record.agency == agency)
+    }
+
     /// The agreement of this id.
     pub fn agreement(&self, id: &str) -> Option<&proto::Agreement> {
         self.agreements.get(id).map(|(agreement, _)| agreement)

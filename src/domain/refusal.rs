@@ -12,11 +12,13 @@
 //! | `inbox_has_open_deliveries` | out of turn | an inbox would retire without a successor |
 //! | `key_not_permitted` | denied | the key may not say this kind, or not for this inbox |
 //! | `key_not_valid` | unauthenticated | the key is outside its dates, or revoked |
+//! | `link_expired` | denied | an invitation's link was used after its time |
 //! | `malformed` | invalid | it cannot be read at all |
 //! | `missing_wrap` | invalid | the body is not sealed to an inbox that must be able to open it |
 //! | `next_owner_required` | invalid | a redirection names no other inbox |
 //! | `no_agreement` | denied | no agreement covers it |
 //! | `not_a_recipient` | denied | the delivery is held by another inbox |
+//! | `not_from_our_page` | denied | a form that no page of the session made |
 //! | `not_permitted` | denied | the caller's role may not do this |
 //! | `not_signed` | out of turn | a key or agreement that its parties have not all signed |
 //! | `out_of_turn` | out of turn | the delivery's state, or one's part in it, does not allow it |
@@ -102,6 +104,8 @@ pub enum Refusal {
     KeyNotPermitted,
     #[error("the signing key is outside its dates or was revoked")]
     KeyNotValid,
+    #[error("the invitation's link has expired")]
+    LinkExpired,
     #[error("what was sent cannot be read: it {what}")]
     Malformed { what: &'static str },
     #[error("the body is not sealed to {inbox}, which must be able to open it")]
@@ -112,6 +116,8 @@ pub enum Refusal {
     NoAgreement { condition: Condition },
     #[error("this delivery is held by another inbox")]
     NotARecipient,
+    #[error("the form did not come from a page of this session")]
+    NotFromOurPage,
     #[error("the caller's role may not do this")]
     NotPermitted,
     #[error("the {what} is not signed by every party that must sign it")]
@@ -234,11 +240,13 @@ impl Refusal {
             Self::InboxHasOpenDeliveries { .. } => "inbox_has_open_deliveries",
             Self::KeyNotPermitted => "key_not_permitted",
             Self::KeyNotValid => "key_not_valid",
+            Self::LinkExpired => "link_expired",
             Self::Malformed { .. } => "malformed",
             Self::MissingWrap { .. } => "missing_wrap",
             Self::NextOwnerRequired => "next_owner_required",
             Self::NoAgreement { .. } => "no_agreement",
             Self::NotARecipient => "not_a_recipient",
+            Self::NotFromOurPage => "not_from_our_page",
             Self::NotPermitted => "not_permitted",
             Self::NotSigned { .. } => "not_signed",
             Self::OutOfTurn { .. } => "out_of_turn",
@@ -265,8 +273,10 @@ impl Refusal {
         match self {
             Self::RequestIdConflict => RefusalKind::Conflict,
             Self::KeyNotPermitted
+            | Self::LinkExpired
             | Self::NoAgreement { .. }
             | Self::NotARecipient
+            | Self::NotFromOurPage
             | Self::NotPermitted => RefusalKind::Denied,
             Self::BodyTooLarge
             | Self::FieldInvalid { .. }
@@ -318,6 +328,7 @@ impl Refusal {
             Self::KeyNotValid => {
                 "Sign with the system's current key, or register a new one signed by its predecessor."
             }
+            Self::LinkExpired => "Ask whoever invited you for a new link.",
             Self::Malformed { .. } => {
                 "Correct it and send it again; the other lines are not held up."
             }
@@ -331,6 +342,7 @@ impl Refusal {
             Self::NotARecipient => {
                 "Leave it to the inbox that holds it now; the delivery's status names it."
             }
+            Self::NotFromOurPage => "Load the page again, and repeat what you did.",
             Self::NotPermitted => {
                 "Use a certificate whose role may do this, or ask the directory's administrator."
             }

@@ -37,6 +37,8 @@ pub struct TrustSettings {
     pub client_ca: PathBuf,
     /// Revocation lists, PEM. With any, each authority in `client_ca` must have one.
     pub crls: Vec<PathBuf>,
+    /// What browsers are shown, where that is not the server's certificate: certificate and key.
+    pub browsers: Option<(PathBuf, PathBuf)>,
 }
 
 /// What a reload did.
@@ -80,6 +82,7 @@ pub struct Trust {
 /// One good set of files.
 struct Current {
     server: Arc<ServerConfig>,
+    browsers: Arc<ServerConfig>,
     verifier: Arc<dyn ClientCertVerifier>,
     revoked: Revoked,
     contents_sha256: [u8; 32],
@@ -152,6 +155,12 @@ impl Trust {
     #[must_use]
     pub fn server_config(&self) -> Arc<ServerConfig> {
         self.current.load().server.clone()
+    }
+
+    /// The TLS settings for the next browser.
+    #[must_use]
+    pub fn browser_config(&self) -> Arc<ServerConfig> {
+        self.current.load().browsers.clone()
     }
 
     /// Tells, from now on, of every replacement of the set, by its generation.
@@ -234,7 +243,8 @@ impl Trust {
 impl TrustSettings {
     fn stamps(&self) -> Vec<Stamp> {
         let paths = [&self.cert, &self.key, &self.client_ca];
-        paths.into_iter().chain(&self.crls).map(stamp).collect()
+        let browsers = self.browsers.iter().flat_map(|(cert, key)| [cert, key]);
+        paths.into_iter().chain(&self.crls).chain(browsers).map(stamp).collect()
     }
 }
 
@@ -272,10 +282,21 @@ impl Current {
         let verifier = tls::client_verifier(roots, lists.ders)
             .map_err(|e| Error::file(&settings.client_ca, e))?;
         let server_not_after_unix = not_after(&settings.cert, &chain[0])?;
+        let browsers = match &settings.browsers {
+            None => browsers(&settings.cert, chain.clone(), key.clone_key())?,
+            Some((cert, key)) => {
+                let (chain_pem, key_pem) = (tls::read(cert)?, tls::read_secret(key)?);
+                contents.update(&chain_pem);
+                contents.update(&*key_pem);
+                let chain = tls::certificates(cert, &chain_pem)?;
+                browsers(cert, chain, tls::private_key(key, &key_pem)?)?
+            }
+        };
         let mut server = server(settings, chain, key, verifier.clone())?;
         server.time_provider = tls::time_of(Arc::clone(clock));
         Ok(Self {
             server: Arc::new(server),
+            browsers: Arc::new(browsers),
             verifier,
             revoked: lists.revoked,
             contents_sha256: contents.finalize().into(),
@@ -295,6 +316,14 @@ fn server(
         let key = settings.key.display();
         Error::file(&settings.cert, format!("with {key}: {fault}"))
     })
+}
+
+fn browsers(
+    path: &Path,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, Error> {
+    tls::browser_config(chain, key).map_err(|fault| Error::file(path, fault))
 }
 
 /// Revocation lists as they are gathered.

@@ -2,7 +2,7 @@
 //!
 //! Takes paths to PEM files; gives rustls settings for both ends, and `TlsConnector`, which
 //! opens a connection over TCP or another [`Dial`]. TLS 1.3 only, post-quantum hybrid key exchange
-//! first, no resumption, HTTP/2 only, and every setting passed explicitly: nothing is taken from
+//! first, no resumption, and every setting passed explicitly: nothing is taken from
 //! the process.
 //! Holds: I2, I10, I14. Knows: limits, clock.
 
@@ -21,9 +21,11 @@ use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureAlgorithm};
+use rustls::{
+    ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, SignatureAlgorithm, WantsVerifier,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{
     CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime,
@@ -37,8 +39,11 @@ use super::Error;
 use crate::clock::Clock;
 use crate::limits::{CONNECT_TIME_MAX, TRUST_FILE_BYTES_MAX};
 
-/// The only protocol spoken inside TLS (ALPN).
+/// The protocol of gRPC inside TLS (ALPN).
 pub const HTTP_2: &[u8] = b"h2";
+
+/// The protocol of browsers that speak no other.
+const HTTP_1: &[u8] = b"http/1.1";
 
 /// The mode bits by which others than the owner could reach a key.
 const NOT_THE_OWNER: u32 = 0o077;
@@ -99,23 +104,50 @@ pub(super) fn server_config(
     clients: Arc<dyn ClientCertVerifier>,
     alpn: &[&[u8]],
 ) -> Result<ServerConfig, String> {
-    let provider = provider();
-    let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|e| e.to_string())?;
+    let certified = certified(chain, key)?;
+    let config = tls_13()?.with_client_cert_verifier(clients).with_cert_resolver(certified);
+    Ok(speaking(config, alpn))
+}
+
+/// The settings of a port where browsers come, which show no certificate.
+///
+/// # Errors
+/// As [`server_config`].
+pub(super) fn browser_config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, String> {
+    let certified = certified(chain, key)?;
+    let config = tls_13()?.with_no_client_auth().with_cert_resolver(certified);
+    Ok(speaking(config, &[HTTP_2, HTTP_1]))
+}
+
+fn tls_13() -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, String> {
+    ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|e| e.to_string())
+}
+
+/// The one certificate of a server.
+fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<SingleCertAndKey>, String> {
+    let certified = CertifiedKey::from_der(chain, key, &provider()).map_err(|e| e.to_string())?;
     if certified.key.algorithm() == SignatureAlgorithm::ED25519 {
         return Err("an Ed25519 certificate, which gRPC in other languages refuses; \
                     make one with ECDSA P-256"
             .to_owned());
     }
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|e| e.to_string())?
-        .with_client_cert_verifier(clients)
-        .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
+    Ok(Arc::new(SingleCertAndKey::from(certified)))
+}
+
+fn speaking(mut config: ServerConfig, alpn: &[&[u8]]) -> ServerConfig {
     // A resumed session is not verified again, so a revoked certificate would live on in it.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
-    Ok(config)
+    config
 }
 
 /// The settings of a client that trusts the authorities in the file `ca` and shows `chain`.

@@ -1,4 +1,4 @@
-//! One connection: the handshake, the requests with their peer, and the end.
+//! One connection of a system: the handshake, the requests with their peer, and the end.
 //!
 //! Takes a connection that was let in; gives requests to the service while the peer's
 //! certificate holds, asked at each request, after each reload and when its time is over.
@@ -202,10 +202,10 @@ fn http_2() -> http2::Builder<TokioExecutor> {
 }
 
 /// Counts one open connection for as long as it lives.
-struct Open(Arc<Counters>);
+pub(super) struct Open(Arc<Counters>);
 
 impl Open {
-    fn count(counters: &Arc<Counters>) -> Self {
+    pub(super) fn count(counters: &Arc<Counters>) -> Self {
         counters.open.fetch_add(1, Relaxed);
         Self(counters.clone())
     }

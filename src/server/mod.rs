@@ -3,6 +3,7 @@
 //! Knows: everything.
 
 pub mod founding;
+mod visitors;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -10,18 +11,19 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower::util::MapResponse;
 
+use self::visitors::Visitors;
 use crate::{
     broker::{
         self, Broker,
         recovery::{self, DataFolder, OpenError, Running},
     },
     clock::Clock,
-    config::Config,
-    console::Console,
+    config::{Config, ConsoleSettings},
+    console::Operators,
     domain::ids::ExchangeName,
     identity::{self, Changed, Trust, TrustSettings},
     limits,
-    listener::{Acceptor, ConnectionLimits, Counters, Listener, within_descriptors},
+    listener::{Acceptor, Comers, ConnectionLimits, Counters, Listener, within_descriptors},
     wire::{deadline::Deadline, services::Services, status},
 };
 
@@ -45,6 +47,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The file of people who sign in at the console.
+    #[error(transparent)]
+    People(#[from] identity::people::Fault),
     /// The compiled descriptors.
     #[error(transparent)]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -56,6 +61,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// Where the operators' port listens.
     pub metrics: Option<SocketAddr>,
+    /// How people reach the console.
+    pub console: Option<String>,
     /// Its certificates, to reload by hand.
     pub trust: Arc<Trust>,
     /// What has happened at its door.
@@ -88,10 +95,15 @@ impl Server {
         let folder = DataFolder::at(&config.data);
         // What can fail for other reasons comes first: a ledger that was opened is closed
         // in order only by a server that started.
-        let settings = trust_settings(config, folder.exchange()?);
-        let trust = Arc::new(Trust::load(settings, Arc::clone(&clock))?);
+        let exchange = folder.exchange()?;
+        let trust =
+            Arc::new(Trust::load(trust_settings(config, exchange.clone()), Arc::clone(&clock))?);
         let operators = match config.metrics {
             Some(wanted) => Some(bind(wanted).await?),
+            None => None,
+        };
+        let visitors = match &config.console {
+            Some(settings) => Some(Visitors::bind(settings, &folder, exchange).await?),
             None => None,
         };
         let opening = Arc::clone(&clock);
@@ -102,27 +114,34 @@ impl Server {
         let broker = running.broker.clone();
         let connections = Arc::new(Counters::default());
         let ended = CancellationToken::new();
-        let routes = Services::new(broker.clone(), ended.clone()).routes(config.reflection).await?;
+        let door = visitors.as_ref().map(Visitors::door);
+        let services = Services::new(broker.clone(), door, ended.clone());
+        let routes = services.routes(config.reflection).await?;
         let service = MapResponse::new(Deadline(routes.prepare()), status::explained);
         let address = local(&socket, config.listen)?;
         let listener = Listener {
+            comers: Comers::Systems,
             trust: Arc::clone(&trust),
             limits: within_descriptors(ConnectionLimits::default()),
             counters: Arc::clone(&connections),
             clock: Arc::clone(&clock),
         };
-        let mut tasks = vec![tokio::spawn(listener.serve(socket, service, ended.clone()))];
+        let mut tasks = vec![tokio::spawn(listener.clone().serve(socket, service, ended.clone()))];
         tasks.push(tokio::spawn(broker.clone().escalate(ended.clone())));
         tasks.push(tokio::spawn(watch_files(Arc::clone(&trust), ended.clone())));
-        let mut metrics = None;
+        let (mut metrics, mut console, mut sign_ins) = (None, None, None);
+        if let Some(visitors) = visitors {
+            console = Some(visitors.url.clone());
+            sign_ins = Some(visitors.serve(&broker, &listener, &ended, &mut tasks));
+        }
         if let Some(socket) = operators {
             metrics = Some(local(&socket, config.listen)?);
             let (connections, trust) = (Arc::clone(&connections), Arc::clone(&trust));
-            let console = Console { broker, connections, trust, clock };
-            tasks.push(tokio::spawn(console.serve(socket, ended.clone())));
+            let operators = Operators { broker, connections, trust, clock, sign_ins };
+            tasks.push(tokio::spawn(operators.serve(socket, ended.clone())));
         }
         tracing::info!(%address, "serving");
-        Ok(Self { address, metrics, trust, connections, running, ended, tasks })
+        Ok(Self { address, metrics, console, trust, connections, running, ended, tasks })
     }
 
     /// The broker.
@@ -159,6 +178,7 @@ pub fn trust_settings(config: &Config, exchange: ExchangeName) -> TrustSettings 
         key: config.tls.key.clone(),
         client_ca: config.tls.client_ca.clone(),
         crls: config.tls.crls.clone(),
+        browsers: config.console.as_ref().and_then(ConsoleSettings::own_certificate),
     }
 }
 

@@ -53,6 +53,7 @@ pub fn judge(view: &impl View, entry: u64, time: u64, facts: &Facts) -> Result<E
         | EntryType::Directory
         | EntryType::Refusal
         | EntryType::Query
+        | EntryType::ConsoleAccess
         | EntryType::Recovery => Ok(Effect::default()),
     }
 }

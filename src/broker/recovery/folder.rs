@@ -5,6 +5,7 @@
 //! data/keys/           ledger.key · exchange.secret (mode 0600)
 //! data/journal/        the truth
 //! data/index/          disposable
+//! data/people.json     who may sign in at the console
 //! data/lock            one server at a time
 //! ```
 //!
@@ -91,6 +92,11 @@ impl DataFolder {
     /// The index's folder.
     pub fn index(&self) -> PathBuf {
         self.dir.join("index")
+    }
+
+    /// Who may sign in at the console.
+    pub fn people(&self) -> PathBuf {
+        self.dir.join("people.json")
     }
 
     /// The exchange's own keys.

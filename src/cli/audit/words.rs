@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 use crate::{
     clock::Moment,
     proto::{
-        self, BeginMirrorRequest, EntryType, Envelope, Facts, GetEntryRequest, Person,
-        QueryRequest, RecordCallRequest, SignedChange, Statement, TakeCareRequest, statement::Act,
+        self, BeginMirrorRequest, ConsoleAccess, EntryType, Envelope, Facts, GetEntryRequest,
+        Person, QueryRequest, RecordCallRequest, SignedChange, Statement, TakeCareRequest,
+        statement::Act,
     },
 };
 
@@ -175,6 +176,12 @@ pub(super) fn detail(about: &Facts, detail: &[u8]) -> Result<Fields, proto::Unde
             let care: TakeCareRequest = proto::decode(detail)?;
             said.who("by", care.by.as_ref());
             said.text("until", &Moment::of_seconds(care.until).rfc3339());
+        }
+        EntryType::ConsoleAccess => {
+            let access: ConsoleAccess = proto::decode(detail)?;
+            said.text("sign-in name", &access.sign_in);
+            said.who("person", access.person.as_ref());
+            said.text("until", &Moment::of_seconds(access.until).rfc3339());
         }
         EntryType::Unspecified
         | EntryType::Genesis

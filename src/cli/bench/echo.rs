@@ -14,7 +14,7 @@ use crate::{
     clock::SystemClock,
     config::Config,
     identity::Trust,
-    listener::{ConnectionLimits, Counters, Listener},
+    listener::{Comers, ConnectionLimits, Counters, Listener},
     server,
     wire::echo::Echo,
 };
@@ -38,6 +38,7 @@ impl EchoServer {
         let config = Config::read(&self.config)?;
         let exchange = DataFolder::at(&config.data).exchange()?;
         let listener = Listener {
+            comers: Comers::Systems,
             trust: Arc::new(Trust::load(
                 server::trust_settings(&config, exchange),
                 Arc::new(SystemClock),

@@ -47,8 +47,12 @@ use super::{
     scratch::Scratch,
 };
 use crate::{
-    audit, clock::SystemClock, config::Config, domain::document::Document,
-    proto::GetSummaryRequest, server::Server,
+    audit,
+    clock::SystemClock,
+    config::{Config, ConsoleSettings},
+    domain::document::Document,
+    proto::GetSummaryRequest,
+    server::Server,
 };
 
 /// Nothing moving for this long means that something is wrong.
@@ -113,7 +117,16 @@ impl Demo {
 async fn start(folder: &Path, pack: &Pack) -> anyhow::Result<(Exchange, Server)> {
     let socket = TcpListener::bind(("127.0.0.1", 0)).await.context("no port on loopback")?;
     let exchange = Exchange::found(folder, &pack.agencies.exchange, socket.local_addr()?).await?;
-    let config = Config { metrics: None, ..Config::read(&folder.join("cairn.toml"))? };
+    let console = ConsoleSettings {
+        listen: ([127, 0, 0, 1], 0).into(),
+        url: "http://127.0.0.1:0".into(),
+        certificate: None,
+        key: None,
+        // A browser trusts no certificate of a demonstration; nobody else can reach it.
+        in_the_clear: true,
+    };
+    let config = Config::read(&folder.join("cairn.toml"))?;
+    let config = Config { metrics: None, console: Some(console), ..config };
     let server = Server::start_on(&config, Arc::new(SystemClock), socket).await?;
     Ok((exchange, server))
 }

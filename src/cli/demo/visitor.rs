@@ -1,15 +1,24 @@
-//! `--serve`: a spare agency for whoever wants to try the exchange by hand.
+//! `--serve`: a spare agency, and a way into the console, for whoever wants to try the exchange.
 //!
 //! Knows: server, wire::client.
 
+use std::time::Duration;
+
 use super::{
-    super::exchange::{
-        Exchange,
-        parties::{Agency, Agreement, Behaviour, Inbox},
+    super::{
+        exchange::{
+            Exchange,
+            parties::{Agency, Agreement, Behaviour, Inbox},
+        },
+        people,
     },
     pack::Pack,
 };
-use crate::server::Server;
+use crate::{
+    proto::{ConsoleAccess, Person},
+    server::{Server, founding},
+    wire::client,
+};
 
 /// Enrols a spare agency, says how to use it, and waits to be told to stop.
 pub(super) async fn stay(exchange: &Exchange, server: &Server, pack: &Pack) -> anyhow::Result<()> {
@@ -47,10 +56,29 @@ pub(super) async fn stay(exchange: &Exchange, server: &Server, pack: &Pack) -> a
     };
     exchange.agree_among(&agreement, &with_visitor).await?;
     print((exchange, server), &id, &folder, &agreement.id);
+    eprintln!("\nThe console, for a made-up person on call (the link is good once):");
+    eprintln!("  {}", invitation(exchange).await?);
     tokio::select! {
         stopped = tokio::signal::ctrl_c() => Ok(stopped?),
         () = server.failed() => anyhow::bail!("the ledger has stopped"),
     }
+}
+
+/// A link to the console.
+async fn invitation(exchange: &Exchange) -> anyhow::Result<String> {
+    let until = client::now().after(Duration::from_secs(24 * 3600)).seconds();
+    let access = ConsoleAccess {
+        sign_in: "okafor".into(),
+        person: Some(Person {
+            name: "R. Okafor".into(),
+            post: "duty manager".into(),
+            ..Person::default()
+        }),
+        agency: founding::OPERATOR.into(),
+        system: "on-call".into(),
+        until,
+    };
+    Ok(people::invite(&exchange.admin, access).await?.link)
 }
 
 fn print(

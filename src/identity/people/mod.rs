@@ -9,7 +9,7 @@
 //! a restart at 3 am signs nobody out. It holds nothing that opens anything: of links and cookies
 //! their SHA-256, of passphrases Argon2id.
 //!
-//! Holds: I2, I10, I14. Knows: crypto, domain, store, clock, limits.
+//! Holds: I2, I10, I14. Knows: crypto, domain, store, proto, clock, limits.
 
 mod attempts;
 mod kept;
@@ -30,7 +30,8 @@ use crate::{
     clock::Moment,
     crypto::passphrase::{KeptPassphrase, Token, TokenDigest},
     domain::ids::{AgencyId, ExchangeName, SystemName},
-    limits,
+    identity::Peer,
+    limits, proto,
 };
 
 /// One who may sign in.
@@ -231,6 +232,11 @@ impl People {
         Some(Session::of(cookie, person.clone(), times, &self.exchange))
     }
 
+    /// Whether a session still runs: it has not ended, and nobody ended it.
+    pub fn still_runs(&self, session: &Session, now: Moment) -> bool {
+        self.kept().session(&session.digest, now).is_some()
+    }
+
     /// Ends a session.
     ///
     /// # Errors
@@ -248,6 +254,11 @@ impl People {
     /// [`Fault::Nobody`].
     pub fn end(&self, name: &SystemName, now: Moment) -> Result<Person, Fault> {
         self.change(|kept| kept.end(name, now).ok_or(Fault::Nobody))
+    }
+
+    /// As whom a person calls.
+    pub fn peer_of(&self, person: &Person) -> Peer {
+        Peer::signed_in(person, &self.exchange)
     }
 
     /// Everybody, by name, and whether they have chosen a passphrase.
@@ -283,6 +294,27 @@ impl People {
 }
 
 impl Person {
+    /// As the API and the ledger say it.
+    pub fn access(&self) -> proto::ConsoleAccess {
+        proto::ConsoleAccess {
+            sign_in: self.sign_in.to_string(),
+            person: Some(self.named()),
+            agency: self.agency.to_string(),
+            system: self.system.to_string(),
+            until: self.until,
+        }
+    }
+
+    /// As one who says something.
+    pub fn named(&self) -> proto::Person {
+        proto::Person {
+            staff_id: self.staff_id.clone(),
+            name: self.name.clone(),
+            post: self.post.clone(),
+            simulated: false,
+        }
+    }
+
     fn is_same_system(&self, other: &Self) -> bool {
         (&self.agency, &self.system) == (&other.agency, &other.system)
     }

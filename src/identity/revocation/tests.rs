@@ -39,6 +39,7 @@ impl Files {
             key: path("server.key"),
             client_ca: path("ca.pem"),
             crls: vec![path("crl.pem")],
+            browsers: None,
         }
     }
 

@@ -72,12 +72,14 @@ impl World {
             key: path("server.key"),
             client_ca: path("ca.pem"),
             crls: vec![path("crl.pem")],
+            browsers: None,
         };
         let trust = Arc::new(Trust::load(settings, clock.clone()).unwrap());
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = socket.local_addr().unwrap().port();
         let (shutdown, release) = (CancellationToken::new(), CancellationToken::new());
         let listener = Listener {
+            comers: Comers::Systems,
             trust: trust.clone(),
             limits,
             counters: Arc::default(),

@@ -13,9 +13,10 @@ use crate::{
     domain::{ids::InboxId, refusal::Refusal},
     limits,
     proto::{
-        ApplyRequest, ApplyResponse, ListChangesRequest, ListChangesResponse, RecipientKey,
-        ResolveRecipientsRequest, ResolveRecipientsResponse, SignedChange,
-        directory_service_server::DirectoryService,
+        ApplyRequest, ApplyResponse, EndPersonAccessRequest, EndPersonAccessResponse,
+        InvitePersonRequest, InvitePersonResponse, ListChangesRequest, ListChangesResponse,
+        ListPeopleRequest, ListPeopleResponse, RecipientKey, ResolveRecipientsRequest,
+        ResolveRecipientsResponse, SignedChange, directory_service_server::DirectoryService,
     },
     wire::paging,
 };
@@ -85,6 +86,27 @@ impl DirectoryService for Services {
         response.keys.extend(deputies);
         response.keys.extend(review_key(&directory, &request.agreement));
         Ok(Response::new(response))
+    }
+
+    async fn invite_person(
+        &self,
+        request: Request<InvitePersonRequest>,
+    ) -> Result<Response<InvitePersonResponse>, Status> {
+        self.invite(request).await.map(Response::new)
+    }
+
+    async fn end_person_access(
+        &self,
+        request: Request<EndPersonAccessRequest>,
+    ) -> Result<Response<EndPersonAccessResponse>, Status> {
+        self.end_access(request).await.map(Response::new)
+    }
+
+    async fn list_people(
+        &self,
+        request: Request<ListPeopleRequest>,
+    ) -> Result<Response<ListPeopleResponse>, Status> {
+        self.people(request).await.map(Response::new)
     }
 }
 

@@ -94,6 +94,7 @@ impl ExchangeService for Services {
             Ok(asked) => asked,
             Err(refusal) => return Err(self.refused(&peer, refusal).await),
         };
+        inboxes.iter().for_each(|inbox| self.broker.asked_for(inbox));
         let mut response = ListDeliveriesResponse::default();
         let (mut bytes, mut last) = (0, None);
         for inbox in inboxes {

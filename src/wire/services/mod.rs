@@ -6,6 +6,7 @@ mod audit;
 mod bulk;
 mod directory;
 mod exchange;
+mod people;
 mod status_service;
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use super::status;
 use crate::{
     broker::{Broker, Error},
     domain::refusal::Refusal,
-    identity::Peer,
+    identity::{Peer, People},
     limits, policy,
     proto::{
         self, audit_service_server::AuditServiceServer,
@@ -30,13 +31,24 @@ use crate::{
 #[derive(Clone)]
 pub struct Services {
     broker: Broker,
+    console: Option<ConsoleDoor>,
     ended: CancellationToken,
 }
 
+/// Who may sign in at the console, and where it is.
+#[derive(Clone)]
+pub struct ConsoleDoor {
+    /// Everybody.
+    pub people: Arc<People>,
+    /// The beginning of its addresses, such as `https://cairn.example:7443`; no slash at the end.
+    pub url: String,
+}
+
 impl Services {
-    /// The services of a broker; streams end when `ended` says so.
-    pub fn new(broker: Broker, ended: CancellationToken) -> Self {
-        Self { broker, ended }
+    /// The services of a broker, and of its console if it has one; streams end when `ended` says
+    /// so.
+    pub fn new(broker: Broker, console: Option<ConsoleDoor>, ended: CancellationToken) -> Self {
+        Self { broker, console, ended }
     }
 
     /// The caller of a request, if its system may make this call. A refusal of a

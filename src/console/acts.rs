@@ -1,0 +1,397 @@
+//! What a person does about a delivery: says to be dealing with it, records a telephone call.
+//!
+//! Each is an entry that names the person, says its effect beforehand, and counts once however
+//! often it is pressed: the form carries its request id. None acknowledges, decides or stops a
+//! clock. It takes a passphrase of the last hour; asked for it, nothing that was filled in is lost.
+//!
+//! Holds: I2, I6, I8, I11. Knows: broker, identity, policy, proto, clock, limits.
+
+use axum::{
+    Form,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::civil::DateTime;
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::{
+    door,
+    frame::anchor,
+    pages::concern,
+    site::{Console, Page, tick},
+    visit::Visit,
+};
+use crate::{
+    broker::Error,
+    clock::Moment,
+    crypto::passphrase::Token,
+    domain::refusal::Refusal,
+    identity::people::Fault,
+    proto::{Person, RecordCallRequest, TakeCareRequest},
+};
+
+/// How long somebody may say to be dealing with something, in minutes; the second is the default.
+const MINUTES: [u64; 5] = [15, 30, 60, 120, 240];
+
+/// "I'm dealing with this".
+#[derive(Deserialize)]
+pub(super) struct Dealing {
+    form: String,
+    request: String,
+    addressed: String,
+    minutes: u64,
+    #[serde(default)]
+    passphrase: Option<String>,
+}
+
+/// "I told them by telephone".
+#[derive(Deserialize)]
+pub(super) struct Called {
+    form: String,
+    request: String,
+    addressed: String,
+    told_name: String,
+    told_post: String,
+    number: String,
+    /// A time on a clock in the United Kingdom; empty: now.
+    #[serde(default)]
+    at: String,
+    #[serde(default)]
+    read_back: Option<String>,
+    #[serde(default)]
+    passphrase: Option<String>,
+}
+
+/// What the forms of a concern's page begin with, and what is wrong with it.
+#[derive(Default)]
+pub(super) struct Filled {
+    pub(super) problem: Option<String>,
+    /// The field at fault, as an address on the page.
+    pub(super) field: String,
+    /// What has just been done.
+    pub(super) done: Option<Done>,
+    /// The call that was not recorded.
+    pub(super) call: Option<Called>,
+}
+
+/// A deed, as the page after it names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    Dealing,
+    Called,
+}
+
+impl Done {
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        [Self::Dealing, Self::Called].into_iter().find(|done| done.as_str() == word)
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dealing => "dealing",
+            Self::Called => "called",
+        }
+    }
+
+    /// What it did, and did not do.
+    pub(super) const fn sentence(self) -> &'static str {
+        match self {
+            Self::Dealing => {
+                "Recorded: you are dealing with this. Others on call see your name. No clock stops."
+            }
+            Self::Called => {
+                "Recorded: they were told by telephone. It counts once a person there confirms it; \
+                 until then no clock stops."
+            }
+        }
+    }
+}
+
+/// `POST /concerns/{entry}/dealing`
+pub(super) async fn dealing(
+    State(console): State<Console>,
+    headers: HeaderMap,
+    Path(entry): Path<u64>,
+    Form(dealing): Form<Dealing>,
+) -> Result<Page, Page> {
+    let visit = console.posted(&headers, &dealing.form, "StatusService/TakeCare").await?;
+    let minutes = dealing.minutes.to_string();
+    let kept = [
+        ("form", dealing.form.as_str()),
+        ("request", dealing.request.as_str()),
+        ("addressed", dealing.addressed.as_str()),
+        ("minutes", minutes.as_str()),
+    ];
+    let action = format!("/concerns/{entry}/dealing");
+    prove(&console, &visit, &action, &kept, dealing.passphrase.as_deref()).await?;
+    let request_id = request_id(&dealing.request)?;
+    // From when the form was made, so that the same form pressed twice says the same.
+    let begun = made_at(&dealing.request).unwrap_or(visit.now.seconds());
+    let care = TakeCareRequest {
+        request_id,
+        concern: entry,
+        addressed: dealing.addressed,
+        by: Some(visit.session.person.named()),
+        until: begun.saturating_add(dealing.minutes.saturating_mul(60)),
+    };
+    let recorded = console.broker.take_care(&visit.session.peer, care).await;
+    answered(&console, &visit, entry, recorded, Done::Dealing, Filled::default()).await
+}
+
+/// `POST /concerns/{entry}/called`
+pub(super) async fn called(
+    State(console): State<Console>,
+    headers: HeaderMap,
+    Path(entry): Path<u64>,
+    Form(call): Form<Called>,
+) -> Result<Page, Page> {
+    let visit = console.posted(&headers, &call.form, "StatusService/RecordCall").await?;
+    let read_back = if call.read_back.is_some() { "yes" } else { "" };
+    let mut kept = vec![
+        ("form", call.form.as_str()),
+        ("request", call.request.as_str()),
+        ("addressed", call.addressed.as_str()),
+        ("told_name", call.told_name.as_str()),
+        ("told_post", call.told_post.as_str()),
+        ("number", call.number.as_str()),
+        ("at", call.at.as_str()),
+    ];
+    kept.extend((!read_back.is_empty()).then_some(("read_back", read_back)));
+    let action = format!("/concerns/{entry}/called");
+    prove(&console, &visit, &action, &kept, call.passphrase.as_deref()).await?;
+    let request_id = request_id(&call.request)?;
+    let at = match call.at.trim() {
+        "" => Ok(made_at(&call.request).unwrap_or(visit.now.seconds())),
+        text => clock_time(text).ok_or("Type when it was as on a clock, such as 2026-10-24T02:10."),
+    };
+    let at = match at {
+        Ok(at) => at,
+        Err(problem) => {
+            let field = format!("#{}-at", anchor(&call.addressed));
+            let filled =
+                Filled { problem: Some(problem.into()), field, done: None, call: Some(call) };
+            let bad = StatusCode::UNPROCESSABLE_ENTITY;
+            return concern::shown(&console, &visit, entry, bad, &filled).await;
+        }
+    };
+    let told = Person {
+        name: call.told_name.trim().to_owned(),
+        post: call.told_post.trim().to_owned(),
+        ..Person::default()
+    };
+    let record = RecordCallRequest {
+        request_id,
+        concern: entry,
+        addressed: call.addressed.clone(),
+        by: Some(visit.session.person.named()),
+        told: Some(told),
+        number: call.number.trim().to_owned(),
+        at,
+        read_back: call.read_back.is_some(),
+    };
+    let recorded = console.broker.record_call(&visit.session.peer, record).await;
+    let filled = Filled { call: Some(call), ..Filled::default() };
+    answered(&console, &visit, entry, recorded, Done::Called, filled).await
+}
+
+/// Whether the person may act now. If not, the page that asks for the passphrase stands in the
+/// place of the answer, with all that was filled in.
+async fn prove(
+    console: &Console,
+    visit: &Visit,
+    action: &str,
+    kept: &[(&str, &str)],
+    passphrase: Option<&str>,
+) -> Result<(), Page> {
+    if visit.session.may_act(visit.now) {
+        return Ok(());
+    }
+    let Some(passphrase) = passphrase else {
+        return Err(door::again_page(visit, action, kept, None));
+    };
+    let (session, typed, now) = (visit.session.clone(), passphrase.to_owned(), visit.now);
+    let proved = console.stretched(move |people| people.sign_in_again(&session, &typed, now)).await;
+    let problem = match proved {
+        Ok(()) => {
+            let (peer, access) = (&visit.session.peer, visit.session.person.access());
+            let recorded = console.broker.record_access(peer, "signed_in_again", &access).await;
+            return recorded.map(|_| ()).map_err(|error| Page::trouble(&error));
+        }
+        Err(Fault::Wrong) => "The passphrase is wrong.",
+        Err(Fault::Wait(_)) => {
+            "There were too many wrong passphrases. Wait a minute, then try again."
+        }
+        Err(fault) => return Err(Page::trouble(&Error::Broken(fault.to_string()))),
+    };
+    tick(&console.tally.wrong);
+    Err(door::again_page(visit, action, kept, Some(problem)))
+}
+
+/// The page after a deed: what was done, or what is wrong.
+async fn answered(
+    console: &Console,
+    visit: &Visit,
+    entry: u64,
+    recorded: Result<(u64, bool), Error>,
+    done: Done,
+    filled: Filled,
+) -> Result<Page, Page> {
+    match recorded {
+        Ok(_) => Ok(Page::to(&format!("/concerns/{entry}?done={}", done.as_str()))),
+        Err(Error::Refused(refusal)) => {
+            let field = match &filled.call {
+                Some(call) => format!("#{}-told-name", anchor(&call.addressed)),
+                None => "#main".to_owned(),
+            };
+            let filled = Filled { problem: Some(in_words(&refusal)), field, done: None, ..filled };
+            let bad = StatusCode::UNPROCESSABLE_ENTITY;
+            concern::shown(console, visit, entry, bad, &filled).await
+        }
+        Err(error) => Err(Page::trouble(&error)),
+    }
+}
+
+/// A refusal as a person at the console should read it.
+fn in_words(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::PersonRequired => "Give the name and the post of whoever you told.".to_owned(),
+        Refusal::FieldInvalid { field: "number", .. } => {
+            "Give the number that you rang.".to_owned()
+        }
+        Refusal::FieldInvalid { field: "at", .. } => "The call cannot be in the future.".to_owned(),
+        Refusal::FieldInvalid { field: "until", .. } => {
+            "This form is too old. Press the button again.".to_owned()
+        }
+        refusal => format!("{}. {}", refusal.sentence(), refusal.what_to_do()),
+    }
+}
+
+impl Filled {
+    /// The form by which somebody takes care of a delivery.
+    pub(super) fn dealing_form(
+        &self,
+        visit: &Visit,
+        entry: u64,
+        addressed: &str,
+        name: &str,
+    ) -> Markup {
+        let id = anchor(addressed);
+        html! {
+            form.act method="post" action={ "/concerns/" (entry) "/dealing" } {
+                (hidden(visit, addressed))
+                label for={ (id) "-minutes" } { "I'm dealing with this for" }
+                " "
+                select id={ (id) "-minutes" } name="minutes" {
+                    @for minutes in MINUTES {
+                        option value=(minutes) selected[minutes == MINUTES[1]] { (crate::console::words::span(minutes * 60)) }
+                    }
+                }
+                " "
+                button { "I'm dealing with this" span.hidden { ": " (name) } }
+                p.hint { "Shows your name to others on call and silences pages. No clock stops." }
+            }
+        }
+    }
+
+    /// The form by which a call is recorded.
+    pub(super) fn called_form(
+        &self,
+        visit: &Visit,
+        entry: u64,
+        addressed: &str,
+        name: &str,
+        phone: &str,
+    ) -> Markup {
+        let id = anchor(addressed);
+        let call = self.call.as_ref().filter(|call| call.addressed == addressed);
+        let value = |of: fn(&Called) -> &String| call.map(of).cloned().unwrap_or_default();
+        let number = call.map_or(phone, |call| call.number.as_str());
+        html! {
+            details.act open[call.is_some()] {
+                summary { "Record a telephone call" span.hidden { " to " (name) } }
+                form method="post" action={ "/concerns/" (entry) "/called" } {
+                    (hidden(visit, addressed))
+                    (field(&id, "told-name", "told_name", "Who you told", &value(|call| &call.told_name), 128))
+                    (field(&id, "told-post", "told_post", "Their post", &value(|call| &call.told_post), 128))
+                    (field(&id, "number", "number", "The number you rang", number, 64))
+                    div.field {
+                        label for={ (id) "-at" } { "When" }
+                        p.hint id={ (id) "-at-hint" } { "On a clock in the United Kingdom. Leave it empty for now." }
+                        input id={ (id) "-at" } name="at" type="datetime-local" value=(value(|call| &call.at))
+                            aria-describedby={ (id) "-at-hint" };
+                    }
+                    div.tick {
+                        input id={ (id) "-back" } name="read_back" type="checkbox" value="yes"
+                            checked[call.is_some_and(|call| call.read_back.is_some())];
+                        label for={ (id) "-back" } { "They read the number of the concern back" }
+                    }
+                    button { "Record the call" span.hidden { " to " (name) } }
+                    p.hint { "Tells that inbox and the sender. It counts once a person there confirms it." }
+                }
+            }
+        }
+    }
+}
+
+fn field(id: &str, part: &str, name: &str, label: &str, value: &str, most: usize) -> Markup {
+    html! {
+        div.field {
+            label for={ (id) "-" (part) } { (label) }
+            input id={ (id) "-" (part) } name=(name) value=(value) maxlength=(most) autocomplete="off" required;
+        }
+    }
+}
+
+/// The session's token, which delivery it is, and the request id under which it counts once.
+fn hidden(visit: &Visit, addressed: &str) -> Markup {
+    let chance = Token::draw().map(|token| token.as_str()[..22].to_owned()).unwrap_or_default();
+    html! {
+        input type="hidden" name="form" value=(visit.session.form);
+        input type="hidden" name="request" value={ (visit.now.seconds()) "." (chance) };
+        input type="hidden" name="addressed" value=(addressed);
+    }
+}
+
+/// The request id of a form: when it was made, and 128 bits of chance.
+fn request_id(request: &str) -> Result<Vec<u8>, Page> {
+    let chance = request.split_once('.').map_or("", |(_, chance)| chance);
+    match URL_SAFE_NO_PAD.decode(format!("{chance}AA")) {
+        Ok(bytes) if chance.len() == 22 && bytes.len() >= 16 => Ok(request.as_bytes().to_vec()),
+        _ => Err(Page::trouble(&Error::Refused(Box::new(Refusal::NotFromOurPage)))),
+    }
+}
+
+/// When a form was made, Unix seconds.
+fn made_at(request: &str) -> Option<u64> {
+    request.split_once('.')?.0.parse().ok()
+}
+
+/// A time on a clock in the United Kingdom; of the hour that comes twice, the first.
+fn clock_time(text: &str) -> Option<u64> {
+    let local: DateTime = text.parse().ok()?;
+    let zoned = Moment(0).in_london().time_zone().to_ambiguous_zoned(local).compatible().ok()?;
+    u64::try_from(zoned.timestamp().as_second()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_on_the_clock_is_read_as_in_the_united_kingdom() {
+        assert_eq!(clock_time("2026-10-24T02:10"), Some(1_792_804_200));
+        assert_eq!(clock_time("2026-12-24T02:10"), Some(1_798_078_200));
+        assert_eq!(clock_time("yesterday"), None);
+    }
+
+    #[test]
+    fn a_request_has_its_chance_and_its_time() {
+        let whole = "1792804200.AAAAAAAAAAAAAAAAAAAAAA";
+        assert_eq!(made_at(whole), Some(1_792_804_200));
+        assert!(request_id(whole).is_ok_and(|id| id.len() <= 64));
+        assert!(request_id("1792804200.short").is_err());
+        assert!(request_id("").is_err());
+    }
+}

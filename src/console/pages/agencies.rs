@@ -1,0 +1,234 @@
+//! *Agencies*: whose system answers, what waits there, how to reach them, what ends soon.
+//!
+//! Holds: I12. Knows: broker, directory, domain, policy, clock, limits.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+};
+use maud::{Markup, html};
+
+use crate::{
+    broker::hub::Heard,
+    clock::Moment,
+    console::{
+        board::{Board, Queue},
+        frame::{self, About},
+        site::{Console, Page},
+        words,
+    },
+    directory::Directory,
+    domain::ids::InboxId,
+    limits, proto,
+};
+
+/// What ends within this is said.
+const SOON_SECONDS: i64 = 30 * 24 * 3600;
+
+/// `GET /agencies`
+pub(in crate::console) async fn page(
+    State(console): State<Console>,
+    headers: HeaderMap,
+) -> Result<Page, Page> {
+    let visit = console.permitted(&headers, "StatusService/ListWaiting").await?;
+    let board = console.board().await;
+    let directory = console.broker.directory();
+    let queues = board.queues();
+    let agencies: Vec<_> = directory
+        .agencies()
+        .filter(|agency| directory.inboxes_of(&agency.id).next().is_some())
+        .collect();
+    let main = html! {
+        h1 { "Agencies" }
+        div data-live="agencies" {
+            (silent(&console, &board, visit.now))
+            h2 { "All of them" }
+            div.scroll tabindex="0" role="region" aria-label="Agencies and their inboxes" {
+                table {
+                    caption { (words::count(agencies.len() as u64, "agency")) " with inboxes" }
+                    thead { tr {
+                        th scope="col" { "Inbox" }
+                        th scope="col" { "Their system" }
+                        th.number scope="col" { "Open" }
+                        th.number scope="col" { "Not fetched" }
+                        th scope="col" { "Oldest not fetched" }
+                    } }
+                    @for agency in agencies {
+                        tbody {
+                            tr.group { th scope="rowgroup" colspan="5" {
+                                a href={ "/agencies/" (agency.id) } { (agency.name) } " " span.muted { (agency.id) } } }
+                            @for inbox in directory.inboxes_of(&agency.id) {
+                                (row(&console, inbox, &queues, visit.now))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    let about = About::at("/agencies", "Agencies").live("/agencies");
+    Ok(Page::new(StatusCode::OK, frame::page(Some(&visit), &about, main)))
+}
+
+fn row(
+    console: &Console,
+    inbox: &InboxId,
+    queues: &BTreeMap<InboxId, Queue>,
+    now: Moment,
+) -> Markup {
+    let none = Queue::default();
+    let queue = queues.get(inbox).unwrap_or(&none);
+    let oldest =
+        queue.oldest.map(|oldest| words::span(now.seconds().saturating_sub(oldest.seconds())));
+    html! {
+        tr {
+            th scope="row" data-label="Inbox" { (inbox) }
+            td data-label="Their system" { (heard(console, inbox, now)) }
+            td.number data-label="Open" {
+                a href={ "/deliveries?show=all&at=" (inbox) } { (words::grouped(queue.open)) span.hidden { " open at " (inbox) } }
+            }
+            td.number data-label="Not fetched" { (words::grouped(queue.queued)) }
+            td data-label="Oldest not fetched" { (oldest.as_deref().unwrap_or("–")) }
+        }
+    }
+}
+
+/// `GET /agencies/{agency}`
+pub(in crate::console) async fn one(
+    State(console): State<Console>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Page, Page> {
+    let visit = console.permitted(&headers, "StatusService/ListWaiting").await?;
+    let directory = console.broker.directory();
+    let Some(agency) = directory.agency(&id) else { return Err(Page::not_found(Some(&visit))) };
+    let area = directory.area_of(&id);
+    let main = html! {
+        h1 { (agency.name) }
+        p.lead { (agency.id) ", " (agency.kind.replace('_', " "))
+            @if let Some(area) = area { ", area " (area.id) } "." }
+        div.cards {
+            @for inbox in directory.inboxes_of(&id) { (card(&console, &directory, inbox, visit.now)) }
+        }
+        @if let Some(area) = area { (seniors(area)) }
+        (keys(&directory, &id, visit.now))
+        p { a href="/agencies" { "All agencies" } }
+    };
+    let about = About::at("/agencies", &agency.name);
+    Ok(Page::new(StatusCode::OK, frame::page(Some(&visit), &about, main)))
+}
+
+/// How to reach an inbox, and who stands in for it.
+fn card(console: &Console, directory: &Directory, id: &InboxId, now: Moment) -> Markup {
+    let none = proto::Inbox::default();
+    let inbox = directory.inbox(id).unwrap_or(&none);
+    html! {
+        article.card {
+            h2 { (id) }
+            dl.facts {
+                div { dt { "Telephone" } dd {
+                    @if inbox.phone.is_empty() { "none in the directory" }
+                    @else { a href={ "tel:" (inbox.phone.replace(' ', "")) } { (inbox.phone) } } } }
+                div { dt { "Works by" } dd { (inbox.calendar) } }
+                div { dt { "Deputy" } dd { @if inbox.deputy.is_empty() { "none" } @else { (inbox.deputy) } } }
+                div { dt { "Their system" } dd { (heard(console, id, now)) } }
+                div { dt { "Takes new concerns" } dd { (if inbox.retired { "no: retired" } else { "yes" }) } }
+            }
+            p { a href={ "/deliveries?show=all&at=" (id) } { "What is open here" } }
+        }
+    }
+}
+
+/// Whom to ring last.
+fn seniors(area: &proto::Area) -> Markup {
+    html! {
+        h2 { "If nobody answers" }
+        dl.facts {
+            @if !area.out_of_hours.is_empty() { div { dt { "Out of hours" } dd { (area.out_of_hours) } } }
+            @if !area.senior_post.is_empty() {
+                div { dt { "Senior post" } dd { (area.senior_post) " "
+                    a href={ "tel:" (area.senior_phone.replace(' ', "")) } { (area.senior_phone) } } }
+            }
+        }
+    }
+}
+
+/// The signing keys of an agency's systems, and when they end.
+fn keys(directory: &Directory, agency: &str, now: Moment) -> Markup {
+    let now_seconds = now.unix_seconds();
+    let keys: Vec<_> = directory.keys_of(agency).collect();
+    html! {
+        h2 { "Signing keys" }
+        @if keys.is_empty() { p { "None: this agency cannot send." } }
+        @else {
+            ul {
+                @for key in keys {
+                    @let end = key.record.valid_to;
+                    li {
+                        (key.record.system) ": "
+                        @if key.revoked.is_some() { "revoked" }
+                        @else if end == 0 { "valid until it is revoked" }
+                        @else if end <= now_seconds { "ended " (words::time(moment(end), now)) }
+                        @else if end - now_seconds < SOON_SECONDS { strong.ill { "ends soon: " (words::time(moment(end), now)) } }
+                        @else { "valid until " (words::time(moment(end), now)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn moment(seconds: i64) -> Moment {
+    Moment::of_seconds(u64::try_from(seconds).unwrap_or(0))
+}
+
+/// Inboxes where something waits and nobody has been there for a while.
+pub(super) fn silent(console: &Console, board: &Board, now: Moment) -> Markup {
+    let directory = console.broker.directory();
+    let waits = board.queues().into_iter().filter(|(_, queue)| queue.queued > 0);
+    let silent: Vec<_> = waits.filter(|(inbox, _)| is_silent(console, inbox, now)).collect();
+    html! {
+        @if !silent.is_empty() {
+            section aria-labelledby="silent" {
+                h2 #silent { "Not answering" }
+                p { "Something waits for these, and their systems have not been here for five minutes or more." }
+                ul.silent {
+                    @for (inbox, queue) in &silent {
+                        @let phone = directory.inbox(inbox).map(|inbox| inbox.phone.clone()).unwrap_or_default();
+                        li class=[queue.pressing.then_some("ill")] {
+                            a href={ "/deliveries?show=undelivered&at=" (inbox) } { (inbox) }
+                            ": " (words::count(queue.queued, "delivery")) " not fetched"
+                            @if let Some(oldest) = queue.oldest {
+                                ", the oldest for " (words::span(now.seconds().saturating_sub(oldest.seconds())))
+                            }
+                            @if queue.pressing { " – " strong { "some immediate or urgent" } }
+                            ". " (heard(console, inbox, now)) "."
+                            @if !phone.is_empty() { " Telephone " a href={ "tel:" (phone.replace(' ', "")) } { (phone) } "." }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn is_silent(console: &Console, inbox: &InboxId, now: Moment) -> bool {
+    let heard = console.broker.heard(inbox);
+    let last = heard.last.unwrap_or(console.started);
+    heard.streams == 0 && now >= last.after(limits::SILENT_AFTER)
+}
+
+/// When an inbox's system was there.
+fn heard(console: &Console, inbox: &InboxId, now: Moment) -> Markup {
+    match console.broker.heard(inbox) {
+        Heard { streams, .. } if streams > 0 => html! { span.there { "Connected" } },
+        Heard { last: Some(last), .. } => {
+            html! { span.away { "Last here " (words::time(last, now)) } }
+        }
+        Heard { last: None, .. } => {
+            html! { span.away { "Not here since this exchange was started, " (words::time(console.started, now)) } }
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! *Concern*: where it stands in a sentence, a card for each recipient, what on-call staff can do,
+//! and what happened, newest first.
+//!
+//! Holds: I6, I11, I12. Knows: broker, directory, domain, audit, policy, proto, clock.
+
+use axum::{
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode, header},
+    response::IntoResponse,
+};
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::rows;
+use crate::{
+    audit::verify::{Opening, verify_receipt},
+    broker::records::DeliveryRecord,
+    clock::Moment,
+    console::{
+        acts::{Done, Filled},
+        frame::{self, About},
+        site::{Console, Page},
+        story::{self, Step},
+        visit::Visit,
+        words,
+    },
+    directory::Directory,
+    domain::lifecycle::State as Life,
+    proto::{self, EntryType, Facts},
+};
+
+/// A silence of this many hours is said in one line.
+const QUIET_HOURS: u64 = 6;
+
+/// After what the page is shown.
+#[derive(Deserialize)]
+pub(in crate::console) struct After {
+    #[serde(default)]
+    done: String,
+}
+
+/// `GET /concerns/{entry}`
+pub(in crate::console) async fn page(
+    State(console): State<Console>,
+    headers: HeaderMap,
+    Path(entry): Path<u64>,
+    Query(After { done }): Query<After>,
+) -> Result<Page, Page> {
+    let visit = console.permitted(&headers, "ExchangeService/GetConcern").await?;
+    let filled = Filled { done: Done::parse(&done), ..Filled::default() };
+    shown(&console, &visit, entry, StatusCode::OK, &filled).await
+}
+
+/// The page, with what was filled in and what is wrong with it.
+pub(in crate::console) async fn shown(
+    console: &Console,
+    visit: &Visit,
+    entry: u64,
+    status: StatusCode,
+    filled: &Filled,
+) -> Result<Page, Page> {
+    let known = console.broker.concern(entry).ok_or_else(|| Page::not_found(Some(visit)))?;
+    console.look(visit, "concern_page", Some(entry)).await?;
+    let (meta, facts) = known;
+    let facts: Facts = proto::decode(&facts).unwrap_or_default();
+    let concern = Concern {
+        console,
+        visit,
+        entry,
+        accepted: Moment(meta.time),
+        directory: &console.broker.directory(),
+        deliveries: console.broker.deliveries(entry),
+        steps: story::of(&console.broker, meta.thread),
+        thread: meta.thread,
+        facts,
+        filled,
+    };
+    let problem = filled.problem.as_deref();
+    let title = format!("{}Concern {entry}", if problem.is_some() { "Error: " } else { "" });
+    let about = About::at("/find", &title).live(format!("/concerns/{entry}"));
+    Ok(Page::new(status, frame::page(Some(visit), &about, concern.main())))
+}
+
+/// `GET /concerns/{entry}/proof`: the receipt's proof, for anybody's verifier.
+pub(in crate::console) async fn proof(
+    State(console): State<Console>,
+    headers: HeaderMap,
+    Path(entry): Path<u64>,
+) -> Result<Page, Page> {
+    let visit = console.permitted(&headers, "AuditService/GetInclusionProof").await?;
+    if console.broker.concern(entry).is_none() {
+        return Err(Page::not_found(Some(&visit)));
+    }
+    let stored = console.broker.entry(entry).map_err(|error| Page::trouble(&error))?;
+    let name = format!("attachment; filename=\"concern-{entry}.tlog-proof\"");
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
+        (header::CONTENT_DISPOSITION, name),
+    ];
+    Ok(Page::from((headers, stored.receipt.tlog_proof).into_response()))
+}
+
+/// All that the page is made of.
+struct Concern<'a> {
+    console: &'a Console,
+    visit: &'a Visit,
+    entry: u64,
+    accepted: Moment,
+    thread: u64,
+    directory: &'a Directory,
+    facts: Facts,
+    deliveries: Vec<DeliveryRecord>,
+    steps: Vec<Step>,
+    filled: &'a Filled,
+}
+
+impl Concern<'_> {
+    fn main(&self) -> Markup {
+        html! {
+            (crate::console::door::summary(self.filled.problem.as_deref(), &self.filled.field))
+            @if let Some(done) = self.filled.done {
+                div.done role="status" tabindex="-1" data-focus { p { (done.sentence()) } }
+            }
+            h1 { "Concern " (self.entry) }
+            div data-live="where" {
+                p.lead { (self.sentence()) }
+                (self.summary())
+            }
+            h2 { "Who it went to" }
+            div.cards {
+                @for record in &self.deliveries { (self.card(record)) }
+            }
+            section aria-labelledby="story" data-live="story" {
+                h2 #story { "What happened" }
+                p.muted { "Newest first." }
+                (self.timeline())
+            }
+            (self.check())
+        }
+    }
+
+    /// Where it stands, in a sentence.
+    fn sentence(&self) -> String {
+        let all = self.deliveries.len();
+        let taken = |record: &&DeliveryRecord| record.delivery.state >= Life::Acknowledged;
+        let taken = self.deliveries.iter().filter(taken).count();
+        let waiting: Vec<&str> = self
+            .deliveries
+            .iter()
+            .filter(|record| record.is_undecided() && record.delivery.state < Life::Acknowledged)
+            .map(|record| record.delivery.holder.as_str())
+            .collect();
+        let closed = self.deliveries.iter().all(|record| !record.delivery.is_open());
+        let begin = match (taken, all) {
+            (_, _) if closed => "Everything is done: nobody owes anything.".to_owned(),
+            (0, 1) => "Nobody has acknowledged it.".to_owned(),
+            (1, 1) => "A person has acknowledged it.".to_owned(),
+            (taken, all) => format!("Acknowledged by {taken} of {all} recipients."),
+        };
+        match waiting.is_empty() {
+            true => begin,
+            false => format!("{begin} Waiting for {}.", waiting.join(", ")),
+        }
+    }
+
+    fn summary(&self) -> Markup {
+        let facts = &self.facts;
+        let known = self.directory.agency(&facts.sender);
+        let name = known.map_or(facts.sender.as_str(), |agency| agency.name.as_str());
+        let running = self.deliveries.first().map_or(&facts.urgency, |record| &record.urgency);
+        html! {
+            dl.facts {
+                div { dt { "Urgency" } dd { (words::urgency(running))
+                    @if *running != facts.urgency { " (sent as " (facts.urgency) ")" } } }
+                div { dt { "Sent by" } dd { a href={ "/agencies/" (facts.sender) } { (name) } } }
+                div { dt { "Accepted" } dd { (words::day_and_time(self.accepted)) ", "
+                    (words::ago(self.accepted, self.visit.now)) } }
+                @if !facts.class.is_empty() { div { dt { "Class" } dd { (story::plain(&facts.class)) } } }
+                div { dt { "Agreement" } dd {
+                    @if facts.outside_agreement { "None: it went through for its urgency, and a reviewer looks at it" }
+                    @else if facts.agreement.is_empty() { "None" }
+                    @else { (facts.agreement) } } }
+                @if !facts.flags.is_empty() {
+                    div { dt { "Flags" } dd { (facts.flags.iter().map(|flag| story::plain(flag)).collect::<Vec<_>>().join(", ")) } }
+                }
+                @if facts.exercise { div { dt { "Exercise" } dd { "Yes: practice, nobody is woken" } } }
+                @if self.thread != self.entry {
+                    div { dt { "Belongs to" } dd { a href={ "/concerns/" (self.thread) } { "concern " (self.thread) } } }
+                }
+            }
+        }
+    }
+
+    /// One recipient: the steps, who must act next, how to reach them, and what one can do.
+    fn card(&self, record: &DeliveryRecord) -> Markup {
+        let delivery = &record.delivery;
+        let (holder, addressed) = (delivery.holder.as_str(), delivery.addressed.as_str());
+        let agency = self.directory.agency(delivery.holder.agency());
+        let name = agency.map_or(delivery.holder.agency(), |agency| agency.name.as_str());
+        let inbox = self.directory.inbox(&delivery.holder);
+        let phone = inbox.map(|inbox| inbox.phone.as_str()).filter(|phone| !phone.is_empty());
+        let anchor = frame::anchor(addressed);
+        let now = self.visit.now;
+        html! {
+            article.card id=(anchor) aria-labelledby={ (anchor) "-name" } {
+                h3 id={ (anchor) "-name" } { (name) span.muted { " " (holder) } }
+                div data-live=(anchor) {
+                    @if holder != addressed { p { "It was addressed to " (addressed) "." } }
+                    p { (words::stands(record)) ". " span.muted { "Next to act: " (words::next_to_act(record)) "." } }
+                    @if delivery.is_open() { p.when { (words::due(record, now)) } }
+                    @if let Some(rung) = record.rung_now() {
+                        p.told { "Nobody acted in time: " (words::rung(rung)) " was told." }
+                    }
+                    @if let Some(care) = rows::care(&self.console.broker, record, now) { p.cared { (care) } }
+                    (self.steps(record))
+                }
+                @if let Some(phone) = phone {
+                    p.phone { "Telephone " a href={ "tel:" (phone.replace(' ', "")) } { (phone) } }
+                } @else {
+                    p.muted { "The directory has no telephone for this inbox." }
+                }
+                @if delivery.is_open() {
+                    (self.filled.dealing_form(self.visit, self.entry, addressed, name))
+                    (self.filled.called_form(self.visit, self.entry, addressed, name, phone.unwrap_or("")))
+                }
+            }
+        }
+    }
+
+    /// The four steps of a delivery, with when and who.
+    fn steps(&self, record: &DeliveryRecord) -> Markup {
+        let addressed = record.delivery.addressed.as_str();
+        let holder = record.delivery.holder.as_str();
+        let newest = |kind: EntryType| {
+            self.steps.iter().rev().find(|step| {
+                step.kind == kind && (step.delivery == addressed || step.delivery == holder)
+            })
+        };
+        let shown = [
+            ("Stored by their system", newest(EntryType::Stored)),
+            ("Acknowledged by a person", newest(EntryType::Acknowledgement)),
+            ("Decided", newest(EntryType::Decision)),
+            ("Sender told", newest(EntryType::Feedback)),
+        ];
+        html! {
+            ol.steps {
+                li.reached { span.step { "Accepted" } " " (words::time(self.accepted, self.visit.now)) }
+                @for (name, step) in shown {
+                    li class=(if step.is_some() { "reached" } else { "ahead" }) {
+                        span.step { (name) }
+                        @match step {
+                            Some(step) => {
+                                " " (words::time(step.at, self.visit.now))
+                                @if !step.by.is_empty() { span.muted { ", " (step.by) } }
+                            }
+                            None => { span.muted { " not yet" } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What happened, newest first; long silences in one line.
+    fn timeline(&self) -> Markup {
+        let mut later = self.visit.now;
+        html! {
+            ol.timeline {
+                @for step in self.steps.iter().rev() {
+                    @let hours = later.seconds().saturating_sub(step.at.seconds()) / 3_600;
+                    @if hours >= QUIET_HOURS { li.quiet { "No change for " (words::span(hours * 3_600)) "." } }
+                    ({ later = step.at; self.step(step) })
+                }
+            }
+        }
+    }
+
+    fn step(&self, step: &Step) -> Markup {
+        let who = match (step.by.as_str(), step.inbox.as_str(), step.sender.as_str()) {
+            ("", _, "") => "by this exchange".to_owned(),
+            ("", "", sender) => format!("by {sender}'s system"),
+            ("", inbox, _) if step.kind >= EntryType::Concern => format!("by {inbox}'s system"),
+            ("", inbox, _) => format!("about {inbox}"),
+            (by, "", sender) => format!("by {by}, {sender}"),
+            (by, inbox, _) if step.kind < EntryType::Concern => format!("by {by}, about {inbox}"),
+            (by, inbox, _) => format!("by {by}, {inbox}"),
+        };
+        let escalated = step.kind == EntryType::Escalation;
+        html! {
+            li class=[escalated.then_some("ill")] {
+                p { strong { (words::happened(step.kind)) } " " span.muted { (who) } }
+                p.muted { (words::time(step.at, self.visit.now)) }
+                @if !step.text.is_empty() { p { (step.text) } }
+                details {
+                    summary { "Technical details" span.hidden { " of entry " (step.entry) } }
+                    p { "Entry " (step.entry) " of the ledger, " code { (step.kind.as_str_name()) }
+                        ", at " code { (step.at.rfc3339()) } "." }
+                }
+            }
+        }
+    }
+
+    /// What was checked when the page was made, and how to check it oneself.
+    fn check(&self) -> Markup {
+        let checked = self.checked();
+        html! {
+            section.check aria-labelledby="check" {
+                h2 #check { "Check this yourself" }
+                @match checked {
+                    Ok(size) => {
+                        p.well { "This concern is entry " (self.entry) " of the ledger. When this page was made, \
+                            its place under the signed checkpoint of " (words::grouped(size)) " entries was checked." }
+                    }
+                    Err(fault) => { p.ill { strong { "It could not be checked: " } (fault) ". Tell the operators of the exchange." } }
+                }
+                p { a href={ "/concerns/" (self.entry) "/proof" } { "Download the proof" }
+                    " (C2SP tlog-proof). A reviewer asks for the entry, and has all of it verified, with" }
+                pre { "cairn audit show " (self.entry) }
+            }
+        }
+    }
+
+    /// The size of the checkpoint under which the concern was verified just now.
+    fn checked(&self) -> Result<u64, String> {
+        let broker = &self.console.broker;
+        let stored = broker.entry(self.entry).map_err(|error| error.to_string())?;
+        let receipt = &stored.receipt;
+        let opening = Opening {
+            entry: receipt.entry,
+            leaf: receipt.leaf.clone(),
+            facts: receipt.facts.clone(),
+            facts_opening: receipt.facts_opening.clone(),
+            detail: stored.record.detail.clone(),
+            detail_opening: receipt.detail_opening.clone(),
+        };
+        let vkeys = std::slice::from_ref(broker.vkey());
+        let proved = verify_receipt(&receipt.tlog_proof, &opening, vkeys);
+        proved.map(|proved| proved.checkpoint.size()).map_err(|error| error.to_string())
+    }
+}

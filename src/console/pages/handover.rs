@@ -1,0 +1,170 @@
+//! *Hand-over*: what the next shift must know, on paper if they like.
+//!
+//! Holds: I6, I10, I11, I12. Knows: broker, domain, policy, proto, clock, limits.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    extract::{Query, State},
+    http::{HeaderMap, StatusCode},
+};
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::rows;
+use crate::{
+    broker::records,
+    clock::Moment,
+    console::{
+        board::{Board, Show},
+        frame::{self, About},
+        site::{Console, Page},
+        story, words,
+    },
+    limits,
+    proto::EntryType,
+};
+
+/// How long a shift was, in hours.
+const SHIFTS: [u64; 4] = [8, 12, 24, 72];
+
+/// For how long back.
+#[derive(Deserialize)]
+pub(in crate::console) struct Back {
+    #[serde(default)]
+    hours: u64,
+}
+
+/// What happened in a shift, counted.
+#[derive(Default)]
+struct Shift {
+    counts: BTreeMap<i32, u64>,
+    /// The entries of rungs, calls, and who dealt with what, the newest first; and their concerns.
+    told: Vec<(u64, u64)>,
+    /// Whether there was more than is read.
+    cut: bool,
+}
+
+/// The most of what was told that is listed.
+const TOLD_MAX: usize = 200;
+
+/// `GET /hand-over?hours=…`
+pub(in crate::console) async fn page(
+    State(console): State<Console>,
+    headers: HeaderMap,
+    Query(Back { hours }): Query<Back>,
+) -> Result<Page, Page> {
+    let visit = console.permitted(&headers, "StatusService/ListWaiting").await?;
+    console.look(&visit, "hand_over", None).await?;
+    let hours = if SHIFTS.contains(&hours) { hours } else { SHIFTS[1] };
+    let since = Moment(visit.now.0.saturating_sub(hours * 3_600 * 1_000_000_000));
+    let board = console.board().await;
+    let reading = console.clone();
+    let shift = tokio::task::spawn_blocking(move || Shift::read(&reading, since)).await;
+    let shift = shift.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    let main = html! {
+        h1 { "Hand-over" }
+        p.lead { "The " (hours) " hours from " (words::day_and_time(since)) " to " (words::day_and_time(visit.now)) "." }
+        form.act.no-print method="get" action="/hand-over" {
+            label for="hours" { "Shift of" } " "
+            select #hours name="hours" { @for shift in SHIFTS { option value=(shift) selected[shift == hours] { (shift) " hours" } } }
+            " " button { "Show" }
+        }
+        (left_open(&console, &board, visit.now))
+        (shift.happened())
+        (shift.who_was_told(&console, visit.now))
+        h2 { "Signed over" }
+        p { "Given by " span.blank {} " taken by " span.blank {} " at " span.blank {} }
+    };
+    let about = About::at("/hand-over", "Hand-over");
+    Ok(Page::new(StatusCode::OK, frame::page(Some(&visit), &about, main)))
+}
+
+/// What the next shift begins with.
+fn left_open(console: &Console, board: &Board, now: Moment) -> Markup {
+    let pressing: Vec<_> =
+        board.list(Show::Overdue, now).chain(board.list(Show::DueSoon, now)).collect();
+    html! {
+        h2 { "Left to do" }
+        @if pressing.is_empty() { p { "Nothing is overdue or due soon." } }
+        @else {
+            @let shown = pressing.len().min(limits::CONSOLE_ROWS_MAX);
+            (rows::table(&console.broker, "Overdue and due soon", pressing.iter().take(shown).copied(), now))
+            @if shown < pressing.len() { p { "These are the first " (shown) " of " (pressing.len()) "." } }
+        }
+        p { (words::count(board.count(Show::OnTime, now), "delivery")) " on time, "
+            (words::count(board.count(Show::Undelivered, now), "delivery")) " not fetched yet." }
+    }
+}
+
+impl Shift {
+    fn read(console: &Console, since: Moment) -> Self {
+        let broker = &console.broker;
+        let size = broker.tree().head().growth.size();
+        let mut shift = Self::default();
+        let first = size.saturating_sub(limits::HANDOVER_ENTRIES_MAX);
+        for entry in (first..size).rev() {
+            let Some(meta) = records::meta(broker.index(), entry) else { continue };
+            if meta.time < since.0 {
+                return shift;
+            }
+            *shift.counts.entry(meta.kind).or_default() += 1;
+            let kind = records::kind_of(&meta);
+            let told = matches!(
+                kind,
+                EntryType::Escalation | EntryType::ToldByPhone | EntryType::TakenCareOf
+            );
+            if told && shift.told.len() < TOLD_MAX {
+                shift.told.push((entry, meta.thread));
+            }
+        }
+        shift.cut = first > 0;
+        shift
+    }
+
+    fn count(&self, kind: EntryType) -> u64 {
+        self.counts.get(&i32::from(kind)).copied().unwrap_or(0)
+    }
+
+    fn happened(&self) -> Markup {
+        let shown = [
+            ("Accepted", EntryType::Concern),
+            ("Acknowledged", EntryType::Acknowledgement),
+            ("Decided", EntryType::Decision),
+            ("Senders told", EntryType::Feedback),
+            ("Passed on", EntryType::Redirection),
+            ("Told since nobody had acted", EntryType::Escalation),
+            ("Telephone calls", EntryType::ToldByPhone),
+            ("Refused", EntryType::Refusal),
+        ];
+        html! {
+            h2 { "What happened" }
+            @if self.cut {
+                p.ill { "There was so much that only the newest " (words::grouped(limits::HANDOVER_ENTRIES_MAX)) " entries are counted here." }
+            }
+            dl.facts { @for (name, kind) in shown { div { dt { (name) } dd { (words::grouped(self.count(kind))) } } } }
+        }
+    }
+
+    fn who_was_told(&self, console: &Console, now: Moment) -> Markup {
+        html! {
+            @if !self.told.is_empty() {
+                h2 { "Who was told" }
+                ol.timeline {
+                    @for (entry, concern) in &self.told {
+                        @if let Some(step) = story::one(&console.broker, *entry) {
+                            li {
+                                p { strong { (words::happened(step.kind)) } " "
+                                    a href={ "/concerns/" (concern) } { "concern " (concern) }
+                                    @if !step.inbox.is_empty() { " at " (step.inbox) } }
+                                p.muted { (words::time(step.at, now)) @if !step.by.is_empty() { ", by " (step.by) } }
+                                @if !step.text.is_empty() { p { (step.text) } }
+                            }
+                        }
+                    }
+                }
+                @if self.told.len() == TOLD_MAX { p { "These are the newest " (TOLD_MAX) "." } }
+            }
+        }
+    }
+}

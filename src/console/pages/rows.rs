@@ -1,0 +1,74 @@
+//! Deliveries as rows of a table, the same on every page.
+//!
+//! Knows: broker, directory, clock.
+
+use maud::{Markup, html};
+
+use crate::{
+    broker::{Broker, records::DeliveryRecord},
+    clock::Moment,
+    console::{frame, story, words},
+};
+
+/// A table of deliveries, in the order given.
+pub(super) fn table<'r>(
+    broker: &Broker,
+    caption: &str,
+    rows: impl IntoIterator<Item = &'r DeliveryRecord>,
+    now: Moment,
+) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label=(caption) {
+            table {
+                caption { (caption) }
+                thead {
+                    tr {
+                        th scope="col" { "Due" }
+                        th scope="col" { "Concern" }
+                        th scope="col" { "From, for" }
+                        th scope="col" { "Where it stands" }
+                    }
+                }
+                tbody { @for record in rows { (row(broker, record, now)) } }
+            }
+        }
+    }
+}
+
+fn row(broker: &Broker, record: &DeliveryRecord, now: Moment) -> Markup {
+    let delivery = &record.delivery;
+    let entry = record.concern;
+    let moved = delivery.holder != delivery.addressed;
+    html! {
+        tr {
+            td.when data-label="Due" { (words::urgency(&record.urgency)) " " (words::due(record, now)) }
+            th scope="row" data-label="Concern" {
+                a href={ "/concerns/" (entry) "#" (frame::anchor(delivery.addressed.as_str())) } {
+                    "Concern " (entry)
+                    span.hidden { " for " (delivery.holder) }
+                }
+                @if record.exercise { " " span.tag { "Exercise" } }
+                div.muted { "accepted " (words::time(Moment(record.accepted_at), now)) }
+            }
+            td data-label="From, for" {
+                div { (record.sender) }
+                div { span.muted aria-hidden="true" { "→ " } (delivery.holder)
+                    @if moved { span.muted { " (was " (delivery.addressed) ")" } } }
+            }
+            td data-label="Where it stands" {
+                div { (words::stands(record)) "." }
+                @if let Some(rung) = record.rung_now() { div.told { "Told: " (words::rung(rung)) "." } }
+                @if let Some(care) = care(broker, record, now) { div.cared { (care) } }
+            }
+        }
+    }
+}
+
+/// Who on call is dealing with a delivery, if anybody is.
+pub(super) fn care(broker: &Broker, record: &DeliveryRecord, now: Moment) -> Option<Markup> {
+    let (entry, until) = record.cared_for.filter(|(_, until)| *until > now.seconds())?;
+    let carer = story::carer(broker, entry);
+    Some(
+        html! { (carer) " is dealing with it until " (words::time(Moment::of_seconds(until), now)) "." },
+    )
+}
