@@ -130,13 +130,13 @@ impl Show {
 /// An inbox with what waits there.
 #[derive(Default)]
 pub(super) struct Queue {
-    /// What is open there, exercises not counted.
+    /// What is open there: as many as [`Show::All`] lists.
     pub(super) open: u64,
-    /// Of it not fetched yet.
-    pub(super) queued: u64,
-    /// Of that, accepted first: when.
+    /// As many as [`Show::Undelivered`] lists.
+    pub(super) undelivered: u64,
+    /// Of those, accepted first: when.
     pub(super) oldest: Option<Moment>,
-    /// Something immediate or urgent is not fetched yet.
+    /// Something immediate or urgent is among those.
     pub(super) pressing: bool,
 }
 
@@ -167,12 +167,12 @@ impl Board {
     /// What is open by inbox.
     pub(super) fn queues(&self) -> BTreeMap<InboxId, Queue> {
         let mut queues: BTreeMap<InboxId, Queue> = BTreeMap::new();
-        for row in self.rows.iter().filter(|row| !row.exercise) {
+        for row in &self.rows {
             let queue = queues.entry(row.delivery.holder.clone()).or_default();
             queue.open += 1;
-            if row.delivery.state == State::Queued {
+            if Show::Undelivered.has(row, 0) {
                 let accepted = Moment(row.accepted_at);
-                queue.queued += 1;
+                queue.undelivered += 1;
                 queue.oldest = Some(queue.oldest.map_or(accepted, |oldest| oldest.min(accepted)));
                 queue.pressing |= matches!(row.urgency.as_str(), "immediate" | "urgent");
             }

@@ -8,6 +8,7 @@ mod attack;
 mod bench;
 mod board;
 mod connections;
+mod console;
 mod deadlines;
 mod demo;
 mod disk;

@@ -14,7 +14,7 @@ use crate::{
     broker::hub::Heard,
     clock::Moment,
     console::{
-        board::{Board, Queue},
+        board::{Board, Queue, Show},
         frame::{self, About},
         site::{Console, Page},
         words,
@@ -49,18 +49,16 @@ pub(in crate::console) async fn page(
                 table {
                     caption { (words::count(agencies.len() as u64, "agency")) " with inboxes" }
                     thead { tr {
-                        th scope="col" { "Inbox" }
+                        th scope="col" { "Agency and inbox" }
                         th scope="col" { "Their system" }
                         th.number scope="col" { "Open" }
-                        th.number scope="col" { "Not fetched" }
-                        th scope="col" { "Oldest not fetched" }
+                        th.number scope="col" { "Not delivered" }
+                        th scope="col" { "Oldest of these" }
                     } }
-                    @for agency in agencies {
-                        tbody {
-                            tr.group { th scope="rowgroup" colspan="5" {
-                                a href={ "/agencies/" (agency.id) } { (agency.name) } " " span.muted { (agency.id) } } }
+                    tbody {
+                        @for agency in agencies {
                             @for inbox in directory.inboxes_of(&agency.id) {
-                                (row(&console, inbox, &queues, visit.now))
+                                (row(&console, agency, inbox, &queues, visit.now))
                             }
                         }
                     }
@@ -74,6 +72,7 @@ pub(in crate::console) async fn page(
 
 fn row(
     console: &Console,
+    agency: &proto::Agency,
     inbox: &InboxId,
     queues: &BTreeMap<InboxId, Queue>,
     now: Moment,
@@ -82,15 +81,23 @@ fn row(
     let queue = queues.get(inbox).unwrap_or(&none);
     let oldest =
         queue.oldest.map(|oldest| words::span(now.seconds().saturating_sub(oldest.seconds())));
+    let list = |show: Show, count: u64| {
+        html! {
+            a href={ "/deliveries?show=" (show.as_str()) "&at=" (inbox) } {
+                (words::grouped(count)) span.hidden { " " (show.title()) " at " (inbox) }
+            }
+        }
+    };
     html! {
         tr {
-            th scope="row" data-label="Inbox" { (inbox) }
-            td data-label="Their system" { (heard(console, inbox, now)) }
-            td.number data-label="Open" {
-                a href={ "/deliveries?show=all&at=" (inbox) } { (words::grouped(queue.open)) span.hidden { " open at " (inbox) } }
+            th scope="row" {
+                a href={ "/agencies/" (agency.id) } { (agency.name) }
+                div.muted { (inbox) }
             }
-            td.number data-label="Not fetched" { (words::grouped(queue.queued)) }
-            td data-label="Oldest not fetched" { (oldest.as_deref().unwrap_or("–")) }
+            td data-label="Their system" { (heard(console, inbox, now)) }
+            td.number data-label="Open" { (list(Show::All, queue.open)) }
+            td.number data-label="Not delivered" { (list(Show::Undelivered, queue.undelivered)) }
+            td data-label="Oldest of these" { (oldest.as_deref().unwrap_or("–")) }
         }
     }
 }
@@ -187,7 +194,7 @@ fn moment(seconds: i64) -> Moment {
 /// Inboxes where something waits and nobody has been there for a while.
 pub(super) fn silent(console: &Console, board: &Board, now: Moment) -> Markup {
     let directory = console.broker.directory();
-    let waits = board.queues().into_iter().filter(|(_, queue)| queue.queued > 0);
+    let waits = board.queues().into_iter().filter(|(_, queue)| queue.undelivered > 0);
     let silent: Vec<_> = waits.filter(|(inbox, _)| is_silent(console, inbox, now)).collect();
     html! {
         @if !silent.is_empty() {
@@ -199,7 +206,7 @@ pub(super) fn silent(console: &Console, board: &Board, now: Moment) -> Markup {
                         @let phone = directory.inbox(inbox).map(|inbox| inbox.phone.clone()).unwrap_or_default();
                         li class=[queue.pressing.then_some("ill")] {
                             a href={ "/deliveries?show=undelivered&at=" (inbox) } { (inbox) }
-                            ": " (words::count(queue.queued, "delivery")) " not fetched"
+                            ": " (words::count(queue.undelivered, "delivery")) " not delivered"
                             @if let Some(oldest) = queue.oldest {
                                 ", the oldest for " (words::span(now.seconds().saturating_sub(oldest.seconds())))
                             }

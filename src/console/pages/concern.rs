@@ -288,13 +288,15 @@ impl Concern<'_> {
         let escalated = step.kind == EntryType::Escalation;
         html! {
             li class=[escalated.then_some("ill")] {
-                p { strong { (words::happened(step.kind)) } " " span.muted { (who) } }
-                p.muted { (words::time(step.at, self.visit.now)) }
-                @if !step.text.is_empty() { p { (step.text) } }
-                details {
-                    summary { "Technical details" span.hidden { " of entry " (step.entry) } }
-                    p { "Entry " (step.entry) " of the ledger, " code { (step.kind.as_str_name()) }
-                        ", at " code { (step.at.rfc3339()) } "." }
+                p.at { (words::time(step.at, self.visit.now)) }
+                div {
+                    p { strong { (words::happened(step.kind)) } " " span.muted { (who) } }
+                    @if !step.text.is_empty() { p { (step.text) } }
+                    details {
+                        summary { "Details" span.hidden { " of entry " (step.entry) } }
+                        p { "Entry " (step.entry) " of the ledger, " code { (step.kind.as_str_name()) }
+                            ", at " code { (step.at.rfc3339()) } "." }
+                    }
                 }
             }
         }

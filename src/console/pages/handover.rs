@@ -154,11 +154,14 @@ impl Shift {
                     @for (entry, concern) in &self.told {
                         @if let Some(step) = story::one(&console.broker, *entry) {
                             li {
-                                p { strong { (words::happened(step.kind)) } " "
-                                    a href={ "/concerns/" (concern) } { "concern " (concern) }
-                                    @if !step.inbox.is_empty() { " at " (step.inbox) } }
-                                p.muted { (words::time(step.at, now)) @if !step.by.is_empty() { ", by " (step.by) } }
-                                @if !step.text.is_empty() { p { (step.text) } }
+                                p.at { (words::time(step.at, now)) }
+                                div {
+                                    p { strong { (words::happened(step.kind)) } " "
+                                        a href={ "/concerns/" (concern) } { "concern " (concern) }
+                                        @if !step.inbox.is_empty() { " at " (step.inbox) }
+                                        @if !step.by.is_empty() { span.muted { ", by " (step.by) } } }
+                                    @if !step.text.is_empty() { p { (step.text) } }
+                                }
                             }
                         }
                     }

@@ -218,6 +218,11 @@ impl World {
         self.server.as_ref().and_then(|server| server.metrics)
     }
 
+    /// How people reach the console, if the settings name one.
+    pub fn console(&self) -> Option<&str> {
+        self.server.as_ref().and_then(|server| server.console.as_deref())
+    }
+
     /// Climbs all that is due, as the next tick would.
     pub async fn climb(&self) {
         self.server.as_ref().unwrap().broker().climb_all().await.unwrap();
