@@ -147,18 +147,20 @@ impl Console {
 const SIGN_IN: &str = "/sign-in";
 
 /// A page, or what stands in its place.
-pub(super) struct Page(Response);
+pub(super) struct Page(Box<Response>);
 
 impl Page {
     /// A page of this status.
     pub(super) fn new(status: StatusCode, markup: Markup) -> Self {
         let html = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
-        Self((status, html, markup.into_string()).into_response())
+        Self::from((status, html, markup.into_string()).into_response())
     }
 
     /// Elsewhere, by a GET.
     pub(super) fn to(address: &str) -> Self {
-        Self((StatusCode::SEE_OTHER, [(header::LOCATION, address.to_owned())]).into_response())
+        Self::from(
+            (StatusCode::SEE_OTHER, [(header::LOCATION, address.to_owned())]).into_response(),
+        )
     }
 
     /// The sign-in page.
@@ -232,13 +234,13 @@ impl Page {
 
 impl IntoResponse for Page {
     fn into_response(self) -> Response {
-        self.0
+        *self.0
     }
 }
 
 impl From<Response> for Page {
     fn from(response: Response) -> Self {
-        Self(response)
+        Self(Box::new(response))
     }
 }
 

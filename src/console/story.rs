@@ -26,6 +26,8 @@ pub(super) struct Step {
     pub(super) inbox: String,
     /// Who acted, in post; empty where a program did.
     pub(super) by: String,
+    /// What happened, as a title.
+    pub(super) title: String,
     /// What there is to say of it beside its title; a sentence, or empty.
     pub(super) text: String,
     /// The delivery it belongs to, by the inbox addressed; empty for the whole concern.
@@ -53,9 +55,14 @@ fn step(broker: &Broker, known: proto::ThreadEntry) -> Step {
         record.as_ref().and_then(|record| proto::decode(&record.facts).ok()).unwrap_or_default();
     let detail = record.map(|record| record.detail).unwrap_or_default();
     let (by, text) = said(kind, &facts, &detail);
+    let title = match Rung::parse(&facts.code).filter(|_| kind == EntryType::Escalation) {
+        Some(rung) => format!("Nobody acted: {} was told", words::rung(rung)),
+        None => words::happened(kind).to_owned(),
+    };
     Step {
         entry: known.entry,
         kind,
+        title,
         at: Moment(known.at),
         sender: known.sender,
         delivery: facts.inbox.clone(),
@@ -97,17 +104,15 @@ fn said(kind: EntryType, facts: &Facts, detail: &[u8]) -> (String, String) {
 }
 
 fn escalation(facts: &Facts) -> String {
-    let who = Rung::parse(&facts.code).map_or("the next in line", words::rung);
     let what = Duty::parse(&facts.subject).map_or("Nothing was done", |duty| match duty {
         Duty::Acknowledge => "Nobody had acknowledged it",
         Duty::Decide => "Nobody had decided",
         Duty::Feedback => "Nobody had told the sender",
     });
-    let offered = match facts.next_inbox.as_str() {
-        "" => String::new(),
-        inbox => format!(", and it was offered to {inbox}"),
-    };
-    format!("{what}: {who} was told{offered}.")
+    match facts.next_inbox.as_str() {
+        "" => format!("{what}."),
+        inbox => format!("{what}. It was offered to {inbox}."),
+    }
 }
 
 /// Who acted in a statement, in post; empty where a program did.

@@ -66,7 +66,7 @@ pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -240,8 +240,8 @@ mod tests {
     #[test]
     fn the_hour_that_comes_twice_has_two_times_in_utc() {
         // The clocks go back on 25 October 2026 at 2am BST.
-        let summer = time(Moment::of_seconds(1_792_889_400), Moment::of_seconds(1_792_889_400));
-        let winter = time(Moment::of_seconds(1_792_893_000), Moment::of_seconds(1_792_893_000));
+        let summer = time(Moment::of_seconds(1792888200), Moment::of_seconds(1792888200));
+        let winter = time(Moment::of_seconds(1792891800), Moment::of_seconds(1792891800));
         assert!(summer.0.contains(">1:30am<") && winter.0.contains(">1:30am<"));
         assert!(summer.0.contains("00:30:00 UTC") && winter.0.contains("01:30:00 UTC"));
     }

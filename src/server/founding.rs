@@ -163,6 +163,8 @@ fn settings_text(listen: SocketAddr) -> String {
         "# Settings of `cairn serve`; deploy/cairn.toml explains every key.\n\
          data = \"data\"\nlisten = \"{listen}\"\nmetrics = \"127.0.0.1:7480\"\n\n\
          [tls]\ncertificate = \"tls/server.pem\"\nkey = \"tls/server.key\"\n\
-         client_ca = \"ca/ca.pem\"\ncrls = [\"ca/ca.crl\"]\n"
+         client_ca = \"ca/ca.pem\"\ncrls = [\"ca/ca.crl\"]\n\n\
+         # The console for people, once browsers trust the certificate.\n\
+         # [console]\n# listen = \"127.0.0.1:7444\"\n# url = \"https://localhost:7444\"\n"
     )
 }

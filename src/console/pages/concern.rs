@@ -290,7 +290,7 @@ impl Concern<'_> {
             li class=[escalated.then_some("ill")] {
                 p.at { (words::time(step.at, self.visit.now)) }
                 div {
-                    p { strong { (words::happened(step.kind)) } " " span.muted { (who) } }
+                    p { strong { (step.title) } " " span.muted { (who) } }
                     @if !step.text.is_empty() { p { (step.text) } }
                     details {
                         summary { "Details" span.hidden { " of entry " (step.entry) } }

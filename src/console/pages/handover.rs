@@ -156,7 +156,7 @@ impl Shift {
                             li {
                                 p.at { (words::time(step.at, now)) }
                                 div {
-                                    p { strong { (words::happened(step.kind)) } " "
+                                    p { strong { (step.title) } " "
                                         a href={ "/concerns/" (concern) } { "concern " (concern) }
                                         @if !step.inbox.is_empty() { " at " (step.inbox) }
                                         @if !step.by.is_empty() { span.muted { ", by " (step.by) } } }
