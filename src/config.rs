@@ -1,15 +1,19 @@
 //! The server's settings: `cairn.toml` → [`Config`]. An unknown key refuses, and
 //! paths are taken from the file's own folder.
 //!
-//! Knows: domain.
+//! Knows: domain, clock, limits.
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
+use jiff::civil::Time;
 use serde::Deserialize;
+
+use crate::{clock::Moment, domain::ids::SystemName, limits};
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,9 @@ pub struct Config {
     /// The console for people. Absent: none is served.
     #[serde(default)]
     pub console: Option<ConsoleSettings>,
+    /// Ways to tell people, at most [`limits::CHANNELS_MAX`].
+    #[serde(default)]
+    pub notify: Vec<ChannelSettings>,
     /// Traces.
     #[serde(default)]
     pub log: Log,
@@ -103,6 +110,126 @@ impl ConsoleSettings {
     }
 }
 
+/// One way to tell people that nobody has acted.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelSettings {
+    /// Its name, in metrics and traces.
+    pub name: SystemName,
+    /// What it speaks.
+    pub kind: ChannelKind,
+    /// Of a webhook: where it is.
+    #[serde(default)]
+    pub url: String,
+    /// Of a webhook: the file with the secret that notices are signed with.
+    #[serde(default)]
+    pub secret: Option<PathBuf>,
+    /// Of PagerDuty: the file with the integration's key.
+    #[serde(default)]
+    pub routing_key: Option<PathBuf>,
+    /// The authorities that its server's certificate may be of, PEM.
+    #[serde(default = "authorities")]
+    pub ca: PathBuf,
+    /// Of e-mail: to whom.
+    #[serde(default)]
+    pub to: Vec<String>,
+    /// Of e-mail: from whom.
+    #[serde(default)]
+    pub from: String,
+    /// Of e-mail: the server, host:port.
+    #[serde(default)]
+    pub server: String,
+    /// Of e-mail: how the connection is made safe.
+    #[serde(default)]
+    pub mail_tls: MailTls,
+    /// Of e-mail: as whom to sign in there, if at all.
+    #[serde(default)]
+    pub username: String,
+    /// Of e-mail: the file with the password.
+    #[serde(default)]
+    pub password: Option<PathBuf>,
+    /// Hours in which only what is immediate or urgent is told, such as "20:00-07:00".
+    #[serde(default)]
+    pub quiet: Option<Hours>,
+}
+
+/// What a channel speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChannelKind {
+    /// Alertmanager's webhook, version 4.
+    Alertmanager,
+    /// PagerDuty's Events API v2.
+    PagerDuty,
+    /// CloudEvents 1.0 as JSON.
+    CloudEvents,
+    /// E-mail by SMTP.
+    Email,
+}
+
+/// How the connection to a mail server is made safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailTls {
+    /// TLS begun on a plain connection, or nothing is sent.
+    #[default]
+    Starttls,
+    /// TLS from the first byte.
+    Tls,
+    /// In the clear, to a server on this machine.
+    None,
+}
+
+/// Hours of a day on a clock in the United Kingdom, over midnight too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Hours {
+    from: Time,
+    to: Time,
+}
+
+impl TryFrom<String> for Hours {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let time = |text: &str| Time::strptime("%H:%M", text.trim()).ok();
+        let hours = text
+            .split_once('-')
+            .and_then(|(from, to)| Some(Self { from: time(from)?, to: time(to)? }));
+        hours.ok_or_else(|| format!("{text:?} is not two times such as \"20:00-07:00\""))
+    }
+}
+
+impl Hours {
+    fn has(self, time: Time) -> bool {
+        match self.from <= self.to {
+            true => self.from <= time && time < self.to,
+            false => self.from <= time || time < self.to,
+        }
+    }
+}
+
+impl ChannelSettings {
+    /// Whether only what is immediate or urgent is told now.
+    pub fn is_quiet(&self, now: Moment) -> bool {
+        self.quiet.is_some_and(|quiet| quiet.has(now.in_london().time()))
+    }
+}
+
+fn authorities() -> PathBuf {
+    "/etc/ssl/certs/ca-certificates.crt".into()
+}
+
+/// Why these channels cannot be.
+fn channels_fault(channels: &[ChannelSettings]) -> Option<String> {
+    if channels.len() > limits::CHANNELS_MAX {
+        return Some(format!("there may be at most {} of [[notify]]", limits::CHANNELS_MAX));
+    }
+    let mut names = BTreeSet::new();
+    let twice = channels.iter().find(|channel| !names.insert(&channel.name))?;
+    Some(format!("two of [[notify]] are called {}", twice.name))
+}
+
 /// What is traced, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -141,6 +268,9 @@ impl Config {
         if let Some(fault) = config.console.as_ref().and_then(ConsoleSettings::fault) {
             return Err(fail(fault.to_owned()));
         }
+        if let Some(fault) = channels_fault(&config.notify) {
+            return Err(fail(fault));
+        }
         Ok(config.relative_to(path.parent().unwrap_or(Path::new("."))))
     }
 
@@ -151,6 +281,12 @@ impl Config {
         let shown = console.flat_map(|console| [&mut console.certificate, &mut console.key]);
         for path in paths.into_iter().chain(&mut tls.crls).chain(shown.flatten()) {
             *path = folder.join(&path);
+        }
+        for channel in &mut self.notify {
+            let files = [&mut channel.secret, &mut channel.routing_key, &mut channel.password];
+            for path in files.into_iter().flatten().chain([&mut channel.ca]) {
+                *path = folder.join(&path);
+            }
         }
         self
     }
@@ -172,6 +308,17 @@ mod tests {
         let text = "data='d'\nlisten='127.0.0.1:1'\nlisen='x'\n[tls]\ncertificate='c'\nkey='k'\nclient_ca='a'";
         let error = toml::from_str::<Config>(text).unwrap_err().to_string();
         assert!(error.contains("lisen"), "{error}");
+    }
+
+    #[test]
+    fn quiet_hours_go_over_midnight() {
+        let hours = |text: &str| Hours::try_from(text.to_owned());
+        let time = |text: &str| Time::strptime("%H:%M", text).unwrap();
+        let night = hours("20:00-07:00").unwrap();
+        assert!(night.has(time("20:00")) && night.has(time("03:00")) && !night.has(time("07:00")));
+        let day = hours("09:00 - 17:00").unwrap();
+        assert!(day.has(time("12:00")) && !day.has(time("17:00")) && !day.has(time("08:59")));
+        assert!(hours("night").is_err() && hours("25:00-07:00").is_err());
     }
 
     #[test]

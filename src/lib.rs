@@ -11,7 +11,8 @@
 //! - [`store`]: the journal, which is the truth, and the index, which is not.
 //! - [`directory`], [`policy`], [`identity`]: who is who, who may, who is speaking.
 //! - [`broker`]: takes, commits, delivers, answers.
-//! - [`wire`], [`listener`], [`console`]: gRPC, TLS connections, operators' pages.
+//! - [`wire`], [`listener`], [`console`]: gRPC, TLS connections, pages for people.
+//! - [`notify`]: tells people, by webhook and e-mail.
 //! - [`audit`]: mirrors, and checks without trust.
 //! - [`server`], [`config`], [`telemetry`], [`cli`]: put together, for people.
 
@@ -33,6 +34,7 @@ pub mod identity;
 pub mod ledger;
 pub mod limits;
 pub mod listener;
+pub mod notify;
 #[cfg(test)]
 mod planted;
 pub mod policy;

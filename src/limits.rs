@@ -269,6 +269,18 @@ pub const WRONG_PASSPHRASE_DELAY: Duration = Duration::from_secs(30);
 pub const WRONG_PASSPHRASE_DELAY_MAX: Duration = Duration::from_secs(15 * 60);
 /// Names that are watched for wrong passphrases at once.
 pub const WRONG_NAMES_MAX: usize = 10_000;
+/// Passphrases that wait to be looked at, of strangers and of those who are signed in.
+pub const PASSPHRASES_WAITING_MAX: usize = 32;
+/// What everybody beyond that is told to wait.
+pub const PASSPHRASE_WAIT: Duration = Duration::from_secs(10);
+/// How long a browser keeps the cookie of a session at most.
+pub const COOKIE_TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Live pages of one session.
+pub const LIVE_PAGES_PER_SESSION_MAX: usize = 6;
+/// How long a browser's connection may be without a request.
+pub const BROWSER_IDLE_MAX: Duration = Duration::from_secs(120);
+/// How old a deed may be that a page says was done just now.
+pub const JUST_DONE_TIME: Duration = Duration::from_secs(10 * 60);
 /// What a form posts, in bytes.
 pub const FORM_BYTES_MAX: usize = 16 * 1024;
 /// Rows of one page of a list.
@@ -285,3 +297,22 @@ pub const HANDOVER_ENTRIES_MAX: u64 = 100_000;
 pub const LIVE_INTERVAL: Duration = Duration::from_secs(2);
 /// An inbox that nobody listens for, and nobody asked for, is silent after this long.
 pub const SILENT_AFTER: Duration = Duration::from_secs(5 * 60);
+
+// --- notices to people ---
+
+/// How often a channel looks whether there is something to tell.
+pub const NOTIFY_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a channel that failed waits before it is tried again; twice as long each time.
+pub const NOTIFY_DELAY_MIN: Duration = Duration::from_secs(5);
+/// The longest that it waits; it never gives up.
+pub const NOTIFY_DELAY_MAX: Duration = Duration::from_secs(5 * 60);
+/// One attempt, from the connection to the answer.
+pub const NOTIFY_TIME_MAX: Duration = Duration::from_secs(15);
+/// Of the answer so much is read, in bytes.
+pub const NOTIFY_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Notices of one channel that wait beside its place in the ledger; then it looks no further.
+pub const NOTICES_WAITING_MAX: usize = 1_000;
+/// Entries that a channel looks at at once.
+pub const NOTIFY_LOOK_ENTRIES: u64 = 10_000;
+/// Channels that an exchange may have.
+pub const CHANNELS_MAX: usize = 32;

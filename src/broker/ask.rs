@@ -5,9 +5,12 @@
 //!
 //! Holds: I11, I12. Knows: store, ledger, directory, proto.
 
+use std::collections::VecDeque;
+
 use super::{
     Broker, Error,
     draft::Work,
+    projection,
     receipt::{Stored, broken},
     records::{self, DeliveryRecord},
     sequencer::Done,
@@ -73,6 +76,26 @@ impl Broker {
             ..Facts::default()
         };
         self.note(peer, EntryType::ConsoleAccess, facts, proto::encode(access)).await
+    }
+
+    /// Records that a channel which tells people was sent elsewhere and did not follow; once for
+    /// each channel.
+    ///
+    /// # Errors
+    /// Those of a commit.
+    pub async fn record_redirect(&self, channel: &str) -> Result<(), Error> {
+        let mut facts = Facts {
+            code: "redirect_not_followed".into(),
+            subject: channel.to_owned(),
+            ..Facts::default()
+        };
+        facts.set_type(EntryType::Refusal);
+        let known = records::refusal_key(&projection::refusal_digest(&facts));
+        if self.shared.index.value(&known).is_some() {
+            return Ok(());
+        }
+        let work = Work::Note { facts: Box::new(facts), detail: Vec::new() };
+        self.commit(work, None).await.map(|_| ())
     }
 
     /// Appends a record of the exchange's own about a caller.
@@ -257,23 +280,22 @@ impl Broker {
         first.into_iter().chain(rest)
     }
 
-    /// The entries of a thread, oldest first.
+    /// The entries of a thread, oldest first, without looks; of very many the newest.
     pub fn thread(&self, thread: u64) -> Vec<proto::ThreadEntry> {
         let index = &self.shared.index;
-        self.members(thread, 0)
-            .take(limits::THREAD_ENTRIES_MAX)
-            .filter_map(|entry| {
-                let meta = records::meta(index, entry)?;
-                let (r#type, at) = (meta.kind, meta.time);
-                Some(proto::ThreadEntry {
-                    entry,
-                    r#type,
-                    at,
-                    sender: meta.sender,
-                    inbox: meta.inbox,
-                })
-            })
-            .collect()
+        let mut newest = VecDeque::new();
+        for entry in self.members(thread, 0) {
+            let Some(meta) = records::meta(index, entry) else { continue };
+            if records::kind_of(&meta) == EntryType::Query {
+                continue;
+            }
+            if newest.len() == limits::THREAD_ENTRIES_MAX {
+                newest.pop_front();
+            }
+            let (r#type, at, sender, inbox) = (meta.kind, meta.time, meta.sender, meta.inbox);
+            newest.push_back(proto::ThreadEntry { entry, r#type, at, sender, inbox });
+        }
+        newest.into()
     }
 
     /// Open deliveries after a key of [`records::open_key`], oldest concern first.

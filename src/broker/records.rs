@@ -232,16 +232,16 @@ impl DeliveryRecord {
 
     /// The highest rung that was climbed, for whatever was not done.
     pub fn highest_rung(&self) -> Option<Rung> {
-        let (urgency, _) = Urgency::effective(Some(&self.urgency));
-        let climbed = Duty::ALL
-            .into_iter()
-            .filter_map(|duty| Some(Rung::at(self.due.of(duty).highest()?, duty, urgency)));
-        climbed.max()
+        Duty::ALL.into_iter().filter_map(|duty| self.rung_of(duty)).max()
     }
 
     /// The highest rung that was climbed for what is to be done next.
     pub fn rung_now(&self) -> Option<Rung> {
-        let duty = *self.duties().first()?;
+        self.rung_of(*self.duties().first()?)
+    }
+
+    /// The highest rung that was climbed for a duty.
+    pub fn rung_of(&self, duty: Duty) -> Option<Rung> {
         let (urgency, _) = Urgency::effective(Some(&self.urgency));
         Some(Rung::at(self.due.of(duty).highest()?, duty, urgency))
     }

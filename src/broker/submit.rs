@@ -142,11 +142,36 @@ impl Broker {
         self.record_refusal(peer, refusal, request_key, None).await
     }
 
+    /// The same of a person at the console, in this session: identical ones of that person there
+    /// are one, and the record's detail names the person.
+    pub async fn refuse_person(
+        &self,
+        peer: &Peer,
+        access: &proto::ConsoleAccess,
+        session: &str,
+        refusal: Refusal,
+    ) -> Error {
+        let whose = format!("console/{}/{session}", access.sign_in);
+        let key = self.shared.secret.request_key(peer.agency.as_str(), whose.as_bytes());
+        self.record_with(peer, refusal, key.to_vec(), proto::encode(access), None).await
+    }
+
     async fn record_refusal(
         &self,
         peer: &Peer,
         refusal: Refusal,
         request_key: Vec<u8>,
+        admitted: Option<Admitted>,
+    ) -> Error {
+        self.record_with(peer, refusal, request_key, Vec::new(), admitted).await
+    }
+
+    async fn record_with(
+        &self,
+        peer: &Peer,
+        refusal: Refusal,
+        request_key: Vec<u8>,
+        detail: Vec<u8>,
         admitted: Option<Admitted>,
     ) -> Error {
         self.shared.counts.refusals.fetch_add(1, Ordering::Relaxed);
@@ -160,7 +185,7 @@ impl Broker {
             return refusal.into();
         }
         let place = admitted.map_or_else(|| self.admit(peer, 0), Ok);
-        let work = Work::Note { facts: Box::new(facts), detail: Vec::new() };
+        let work = Work::Note { facts: Box::new(facts), detail };
         let recorded = match place {
             Ok(place) => self.commit(work, Some(place)).await,
             Err(full) => Err(full),

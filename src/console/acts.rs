@@ -15,6 +15,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::civil::DateTime;
 use maud::{Markup, html};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use super::{
     door,
@@ -22,14 +23,16 @@ use super::{
     pages::concern,
     site::{Console, Page, tick},
     visit::Visit,
+    words,
 };
 use crate::{
-    broker::Error,
+    broker::{Broker, Error, records},
     clock::Moment,
     crypto::passphrase::Token,
     domain::refusal::Refusal,
-    identity::people::Fault,
-    proto::{Person, RecordCallRequest, TakeCareRequest},
+    identity::people::{Fault, People},
+    limits,
+    proto::{self, EntryType, Facts, Person, RecordCallRequest, TakeCareRequest},
 };
 
 /// How long somebody may say to be dealing with something, in minutes; the second is the default.
@@ -47,7 +50,7 @@ pub(super) struct Dealing {
 }
 
 /// "I told them by telephone".
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct Called {
     form: String,
     request: String,
@@ -65,7 +68,7 @@ pub(super) struct Called {
 }
 
 /// What the forms of a concern's page begin with, and what is wrong with it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Filled {
     pub(super) problem: Option<String>,
     /// The field at fault, as an address on the page.
@@ -76,7 +79,7 @@ pub(super) struct Filled {
     pub(super) call: Option<Called>,
 }
 
-/// A deed, as the page after it names it.
+/// A deed, as the page after it names it: by its entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Done {
     Dealing,
@@ -84,14 +87,16 @@ pub(super) enum Done {
 }
 
 impl Done {
-    pub(super) fn parse(word: &str) -> Option<Self> {
-        [Self::Dealing, Self::Called].into_iter().find(|done| done.as_str() == word)
-    }
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Dealing => "dealing",
-            Self::Called => "called",
+    /// What an entry records, if it is a deed about this concern that was done just now.
+    pub(super) fn of(broker: &Broker, entry: u64, concern: u64, now: Moment) -> Option<Self> {
+        let meta = records::meta(broker.index(), entry)?;
+        let facts: Facts = proto::decode(&broker.record(entry).ok()?.facts).ok()?;
+        let just = now < Moment(meta.time).after(limits::JUST_DONE_TIME);
+        match facts.r#type() {
+            _ if facts.answers != Some(concern) || !just => None,
+            EntryType::TakenCareOf => Some(Self::Dealing),
+            EntryType::ToldByPhone => Some(Self::Called),
+            _ => None,
         }
     }
 
@@ -126,18 +131,20 @@ pub(super) async fn dealing(
     ];
     let action = format!("/concerns/{entry}/dealing");
     prove(&console, &visit, &action, &kept, dealing.passphrase.as_deref()).await?;
-    let request_id = request_id(&dealing.request)?;
-    // From when the form was made, so that the same form pressed twice says the same.
-    let begun = made_at(&dealing.request).unwrap_or(visit.now.seconds());
+    let request_id = request_id(&dealing.request, &kept)?;
+    // Pressed twice, it says what it said the first time.
+    let said = console.said_before(&visit, &request_id);
+    let said = said.and_then(|said| proto::decode::<TakeCareRequest>(&said).ok());
+    let until = visit.now.seconds().saturating_add(dealing.minutes.saturating_mul(60));
     let care = TakeCareRequest {
+        until: said.map_or(until, |said| said.until),
         request_id,
         concern: entry,
-        addressed: dealing.addressed,
+        addressed: dealing.addressed.clone(),
         by: Some(visit.session.person.named()),
-        until: begun.saturating_add(dealing.minutes.saturating_mul(60)),
     };
     let recorded = console.broker.take_care(&visit.session.peer, care).await;
-    answered(&console, &visit, entry, recorded, Done::Dealing, Filled::default()).await
+    answered(&console, &visit, entry, recorded, Filled::default()).await
 }
 
 /// `POST /concerns/{entry}/called`
@@ -161,9 +168,11 @@ pub(super) async fn called(
     kept.extend((!read_back.is_empty()).then_some(("read_back", read_back)));
     let action = format!("/concerns/{entry}/called");
     prove(&console, &visit, &action, &kept, call.passphrase.as_deref()).await?;
-    let request_id = request_id(&call.request)?;
+    let request_id = request_id(&call.request, &kept)?;
+    let said = console.said_before(&visit, &request_id);
+    let said = said.and_then(|said| proto::decode::<RecordCallRequest>(&said).ok());
     let at = match call.at.trim() {
-        "" => Ok(made_at(&call.request).unwrap_or(visit.now.seconds())),
+        "" => Ok(said.map_or(visit.now.seconds(), |said| said.at)),
         text => clock_time(text).ok_or("Type when it was as on a clock, such as 2026-10-24T02:10."),
     };
     let at = match at {
@@ -193,7 +202,7 @@ pub(super) async fn called(
     };
     let recorded = console.broker.record_call(&visit.session.peer, record).await;
     let filled = Filled { call: Some(call), ..Filled::default() };
-    answered(&console, &visit, entry, recorded, Done::Called, filled).await
+    answered(&console, &visit, entry, recorded, filled).await
 }
 
 /// Whether the person may act now. If not, the page that asks for the passphrase stands in the
@@ -212,21 +221,32 @@ async fn prove(
         return Err(door::again_page(visit, action, kept, None));
     };
     let (session, typed, now) = (visit.session.clone(), passphrase.to_owned(), visit.now);
-    let proved = console.stretched(move |people| people.sign_in_again(&session, &typed, now)).await;
+    let acting = console.clone();
+    // To its end, also if the person hangs up: what changed is recorded.
+    let proved = door::to_its_end(async move {
+        let proving = {
+            let session = session.clone();
+            move |people: &People| people.sign_in_again(&session, &typed, now)
+        };
+        acting.stretched(&acting.signed_in, proving).await?;
+        let (peer, access) = (&session.peer, session.person.access());
+        Ok(acting.broker.record_access(peer, "signed_in_again", &access).await.map(|_| ()))
+    })
+    .await;
     let problem = match proved {
-        Ok(()) => {
-            let (peer, access) = (&visit.session.peer, visit.session.person.access());
-            let recorded = console.broker.record_access(peer, "signed_in_again", &access).await;
-            return recorded.map(|_| ()).map_err(|error| Page::trouble(&error));
+        Ok(recorded) => return recorded.map_err(|error| Page::trouble(&error)),
+        Err(Fault::Wrong) => {
+            tick(&console.tally.wrong);
+            console.refused(&visit.session, Refusal::NotPermitted).await;
+            "The passphrase is wrong.".to_owned()
         }
-        Err(Fault::Wrong) => "The passphrase is wrong.",
-        Err(Fault::Wait(_)) => {
-            "There were too many wrong passphrases. Wait a minute, then try again."
+        Err(Fault::Wait(time)) => {
+            let wait = words::wait(time);
+            format!("There were too many wrong passphrases. Wait {wait}, then try again.")
         }
         Err(fault) => return Err(Page::trouble(&Error::Broken(fault.to_string()))),
     };
-    tick(&console.tally.wrong);
-    Err(door::again_page(visit, action, kept, Some(problem)))
+    Err(door::again_page(visit, action, kept, Some(&problem)))
 }
 
 /// The page after a deed: what was done, or what is wrong.
@@ -235,21 +255,30 @@ async fn answered(
     visit: &Visit,
     entry: u64,
     recorded: Result<(u64, bool), Error>,
-    done: Done,
     filled: Filled,
 ) -> Result<Page, Page> {
     match recorded {
-        Ok(_) => Ok(Page::to(&format!("/concerns/{entry}?done={}", done.as_str()))),
+        Ok((deed, _)) => Ok(Page::to(&format!("/concerns/{entry}?done={deed}"))),
         Err(Error::Refused(refusal)) => {
-            let field = match &filled.call {
-                Some(call) => format!("#{}-told-name", anchor(&call.addressed)),
-                None => "#main".to_owned(),
-            };
+            let call = filled.call.as_ref();
+            let field = call.map_or_else(
+                || "#main".to_owned(),
+                |call| format!("#{}-{}", anchor(&call.addressed), field_of(&refusal)),
+            );
             let filled = Filled { problem: Some(in_words(&refusal)), field, done: None, ..filled };
             let bad = StatusCode::UNPROCESSABLE_ENTITY;
             concern::shown(console, visit, entry, bad, &filled).await
         }
         Err(error) => Err(Page::trouble(&error)),
+    }
+}
+
+/// Which field of the form a refusal is about.
+fn field_of(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::FieldInvalid { field: "number", .. } => "number",
+        Refusal::FieldInvalid { field: "at", .. } => "at",
+        _ => "told-name",
     }
 }
 
@@ -262,7 +291,7 @@ fn in_words(refusal: &Refusal) -> String {
         }
         Refusal::FieldInvalid { field: "at", .. } => "The call cannot be in the future.".to_owned(),
         Refusal::FieldInvalid { field: "until", .. } => {
-            "This form is too old. Press the button again.".to_owned()
+            "Say for how long: at most 12 hours.".to_owned()
         }
         refusal => format!("{}. {}", refusal.sentence(), refusal.what_to_do()),
     }
@@ -285,7 +314,7 @@ impl Filled {
                 " "
                 select id={ (id) "-minutes" } name="minutes" {
                     @for minutes in MINUTES {
-                        option value=(minutes) selected[minutes == MINUTES[1]] { (crate::console::words::span(minutes * 60)) }
+                        option value=(minutes) selected[minutes == MINUTES[1]] { (words::span(minutes * 60)) }
                     }
                 }
                 " "
@@ -346,26 +375,37 @@ fn field(id: &str, part: &str, name: &str, label: &str, value: &str, most: usize
 
 /// The session's token, which delivery it is, and the request id under which it counts once.
 fn hidden(visit: &Visit, addressed: &str) -> Markup {
-    let chance = Token::draw().map(|token| token.as_str()[..22].to_owned()).unwrap_or_default();
+    let chance = Token::draw().map(|token| token.as_str().to_owned()).unwrap_or_default();
     html! {
         input type="hidden" name="form" value=(visit.session.form);
-        input type="hidden" name="request" value={ (visit.now.seconds()) "." (chance) };
+        input type="hidden" name="request" value=(chance);
         input type="hidden" name="addressed" value=(addressed);
     }
 }
 
-/// The request id of a form: when it was made, and 128 bits of chance.
-fn request_id(request: &str) -> Result<Vec<u8>, Page> {
-    let chance = request.split_once('.').map_or("", |(_, chance)| chance);
-    match URL_SAFE_NO_PAD.decode(format!("{chance}AA")) {
-        Ok(bytes) if chance.len() == 22 && bytes.len() >= 16 => Ok(request.as_bytes().to_vec()),
-        _ => Err(Page::trouble(&Error::Refused(Box::new(Refusal::NotFromOurPage)))),
+/// The request id of a deed: the chance that its form was given, and all that was filled in. The
+/// same once more is the same deed; anything else is another.
+fn request_id(chance: &str, kept: &[(&str, &str)]) -> Result<Vec<u8>, Page> {
+    if URL_SAFE_NO_PAD.decode(chance).is_ok_and(|bytes| bytes.len() == 32) {
+        let mut digest = Sha256::new().chain_update("cairn/deed/v1");
+        for (name, value) in kept {
+            for part in [name, value] {
+                digest.update((part.len() as u64).to_be_bytes());
+                digest.update(part);
+            }
+        }
+        return Ok(digest.finalize().to_vec());
     }
+    Err(Page::trouble(&Error::Refused(Box::new(Refusal::NotFromOurPage))))
 }
 
-/// When a form was made, Unix seconds.
-fn made_at(request: &str) -> Option<u64> {
-    request.split_once('.')?.0.parse().ok()
+impl Console {
+    /// What this person's agency said under a request id before.
+    fn said_before(&self, visit: &Visit, request_id: &[u8]) -> Option<Vec<u8>> {
+        let agency = visit.session.person.agency.as_str();
+        let entry = self.broker.entry_of_request(agency, request_id)?;
+        Some(self.broker.record(entry).ok()?.detail)
+    }
 }
 
 /// A time on a clock in the United Kingdom; of the hour that comes twice, the first.
@@ -387,11 +427,11 @@ mod tests {
     }
 
     #[test]
-    fn a_request_has_its_chance_and_its_time() {
-        let whole = "1792804200.AAAAAAAAAAAAAAAAAAAAAA";
-        assert_eq!(made_at(whole), Some(1_792_804_200));
-        assert!(request_id(whole).is_ok_and(|id| id.len() <= 64));
-        assert!(request_id("1792804200.short").is_err());
-        assert!(request_id("").is_err());
+    fn the_same_form_filled_in_alike_is_the_same_deed() {
+        let chance = "A".repeat(43);
+        let id = |chance: &str, minutes| request_id(chance, &[("minutes", minutes)]).ok();
+        assert_eq!(id(&chance, "30"), id(&chance, "30"));
+        assert_ne!(id(&chance, "30"), id(&chance, "60"));
+        assert!(id("short", "30").is_none() && id("", "30").is_none());
     }
 }

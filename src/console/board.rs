@@ -24,7 +24,7 @@ use crate::{
 /// All that is open, at one moment.
 pub(super) struct Board {
     begun: Instant,
-    /// How many entries the ledger had.
+    /// How many entries of the ledger it knows.
     pub(super) size: u64,
     /// Deliveries, the one with the least time left first; exercises too.
     pub(super) rows: Vec<DeliveryRecord>,
@@ -34,7 +34,12 @@ pub(super) struct Board {
     pub(super) closed: u64,
     /// Of them taken back in time.
     pub(super) withdrawn: u64,
+    /// Whether nothing was entered while it was walked through: only then can it add up.
+    pub(super) settled: bool,
 }
+
+/// How often a walk is made again while entries come.
+const WALKS_MAX: usize = 3;
 
 /// Which deliveries a list shows. Each row of what is live stands in exactly one of the first four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,9 +146,21 @@ pub(super) struct Queue {
 }
 
 impl Board {
+    /// Walks through what is open; again, a few times, if entries came meanwhile.
     fn walk(broker: &Broker) -> Self {
         let begun = Instant::now();
-        let size = broker.tree().head().growth.size();
+        let mut board = Self::walk_once(broker, begun);
+        for _ in 1..WALKS_MAX {
+            if board.settled {
+                break;
+            }
+            board = Self::walk_once(broker, begun);
+        }
+        board
+    }
+
+    fn walk_once(broker: &Broker, begun: Instant) -> Self {
+        let folded = broker.index().size();
         let mut rows: Vec<DeliveryRecord> =
             broker.open_deliveries(None).map(|(_, record)| record).collect();
         // What nobody owes by a time comes last.
@@ -151,7 +168,8 @@ impl Board {
         let summary = broker.summary();
         let made = broker.count("deliveries");
         let (closed, withdrawn) = (summary.closed, summary.withdrawn);
-        Self { begun, size, rows, made, closed, withdrawn }
+        let settled = broker.index().size() == folded;
+        Self { begun, size: folded, rows, made, closed, withdrawn, settled }
     }
 
     /// The rows of a list, in order.
@@ -190,7 +208,7 @@ impl Boards {
     pub(super) fn now(&self, broker: &Broker) -> Arc<Board> {
         let asked = Instant::now();
         let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let size = broker.tree().head().growth.size();
+        let size = broker.index().size();
         let fresh = |board: &&Arc<Board>| board.size == size || board.begun >= asked;
         match newest.as_ref().filter(fresh) {
             Some(board) => Arc::clone(board),

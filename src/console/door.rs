@@ -15,6 +15,7 @@ use axum::{
 };
 use maud::{Markup, html};
 use serde::Deserialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     frame::{self, About},
@@ -75,18 +76,22 @@ pub(super) async fn sign_in(
     if !console.same_site(&headers) {
         return sign_in_page(StatusCode::FORBIDDEN, "", "", Some("Sign in from this page.".into()));
     }
-    let (typed, now) = (name.trim().to_owned(), console.broker.now());
-    let signed_in =
-        console.stretched(move |people| people.sign_in(name.trim(), &passphrase, now)).await;
-    let signed_in = match signed_in {
-        Ok(signed_in) => signed_in,
-        Err(fault) => {
-            let (status, problem) = why_not(&console, fault).await;
-            return sign_in_page(status, &typed, &to, Some(problem));
+    let now = console.broker.now();
+    to_its_end(async move {
+        let typed = name.trim().to_owned();
+        let proving = move |people: &People| people.sign_in(name.trim(), &passphrase, now);
+        match console.stretched(&console.strangers, proving).await {
+            Ok(signed_in) => {
+                let to = if is_own_page(&to) { to } else { "/".to_owned() };
+                come_in(&console, signed_in, "signed_in", &to).await
+            }
+            Err(fault) => {
+                let (status, problem) = why_not(&console, fault).await;
+                sign_in_page(status, &typed, &to, Some(problem))
+            }
         }
-    };
-    let to = if is_own_page(&to) { to } else { "/".to_owned() };
-    come_in(&console, signed_in, "signed_in", &to).await
+    })
+    .await
 }
 
 /// `GET /join/{link}`
@@ -117,16 +122,20 @@ pub(super) async fn join(
         let problem = "The two are not the same. Type the passphrase again.";
         return join_page(&person, bad, Some(problem.into()));
     }
-    let joined = console.stretched(move |people| people.join(&link, &passphrase, now)).await;
-    match joined {
-        Ok(signed_in) => come_in(&console, signed_in, "joined", "/").await,
-        Err(Fault::Passphrase) => {
-            let least = limits::PASSPHRASE_CHARS_MIN;
-            let problem = format!("Use at least {least} characters: three or four plain words.");
-            join_page(&person, bad, Some(problem))
+    to_its_end(async move {
+        let joining = move |people: &People| people.join(&link, &passphrase, now);
+        match console.stretched(&console.strangers, joining).await {
+            Ok(signed_in) => come_in(&console, signed_in, "joined", "/").await,
+            Err(Fault::Passphrase) => {
+                let least = limits::PASSPHRASE_CHARS_MIN;
+                let problem =
+                    format!("Use at least {least} characters: three or four plain words.");
+                join_page(&person, bad, Some(problem))
+            }
+            Err(fault) => link_page(&console, fault).await,
         }
-        Err(fault) => link_page(&console, fault).await,
-    }
+    })
+    .await
 }
 
 /// `POST /sign-out`
@@ -137,15 +146,18 @@ pub(super) async fn sign_out(
 ) -> Result<Page, Page> {
     let visit = console.ours(&headers, console.visit(&headers)?, &form).await?;
     let (people, session) = (Arc::clone(&console.people), visit.session);
-    let access = session.person.access();
-    let peer = session.peer.clone();
-    let ended = tokio::task::spawn_blocking(move || people.sign_out(&session)).await;
-    if let Ok(Err(fault)) = ended {
-        return Err(Page::trouble(&Error::Broken(fault.to_string())));
-    }
-    let recorded = console.broker.record_access(&peer, "signed_out", &access).await;
-    recorded.map_err(|error| Page::trouble(&error))?;
-    Ok(Page::to("/sign-in").with(header::SET_COOKIE, cookie(COOKIE, "", 0)))
+    to_its_end(async move {
+        let access = session.person.access();
+        let peer = session.peer.clone();
+        let ended = tokio::task::spawn_blocking(move || people.sign_out(&session)).await;
+        if let Ok(Err(fault)) = ended {
+            return Err(Page::trouble(&Error::Broken(fault.to_string())));
+        }
+        let recorded = console.broker.record_access(&peer, "signed_out", &access).await;
+        recorded.map_err(|error| Page::trouble(&error))?;
+        Ok(Page::to("/sign-in").with(header::SET_COOKIE, cookie(COOKIE, "", 0)))
+    })
+    .await
 }
 
 /// `POST /shade`: light, dark, or as the device is set.
@@ -157,21 +169,57 @@ pub(super) async fn shade(
     console.ours(&headers, console.visit(&headers)?, &form).await?;
     let chosen = SHADES.into_iter().find(|known| *known == shade);
     let year = if chosen.is_some() { 365 * 24 * 3600 } else { 0 };
-    Ok(Page::to("/").with(header::SET_COOKIE, cookie(SHADE, chosen.unwrap_or(""), year)))
+    let from = headers.get(header::REFERER).and_then(|from| from.to_str().ok());
+    let from = from.and_then(|from| from.strip_prefix(console.url.as_str()));
+    let from = from.map(|from| from.split(['?', '#']).next().unwrap_or("/"));
+    Ok(Page::to(from.filter(|from| is_own_page(from)).unwrap_or("/"))
+        .with(header::SET_COOKIE, cookie(SHADE, chosen.unwrap_or(""), year)))
 }
 
 impl Console {
-    /// Does what stretches a passphrase, on a thread of its own; few at once, so that guessing
-    /// takes neither the cores nor the memory from the exchange.
+    /// Does what stretches a passphrase, on a thread of its own, one at a time: so that guessing
+    /// takes neither the cores nor the memory from the exchange. The turn is the work's, not the
+    /// caller's, who may hang up.
     pub(super) async fn stretched<T: Send + 'static>(
         &self,
+        turns: &Turns,
         work: impl FnOnce(&People) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        let _turn = self.stretching.acquire().await;
+        let turn = turns.take().await.ok_or(Fault::Wait(limits::PASSPHRASE_WAIT))?;
         let people = Arc::clone(&self.people);
-        let done = tokio::task::spawn_blocking(move || work(&people)).await;
-        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work(&people)
+        });
+        done.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
+}
+
+/// One at a time, and few in the queue for it.
+pub(super) struct Turns {
+    turn: Arc<Semaphore>,
+    queue: Semaphore,
+}
+
+impl Turns {
+    pub(super) fn new() -> Self {
+        let queue = Semaphore::new(limits::PASSPHRASES_WAITING_MAX);
+        Self { turn: Arc::new(Semaphore::new(1)), queue }
+    }
+
+    /// The turn, once it comes; none where too many wait already.
+    async fn take(&self) -> Option<OwnedSemaphorePermit> {
+        let _place = self.queue.try_acquire().ok()?;
+        Arc::clone(&self.turn).acquire_owned().await.ok()
+    }
+}
+
+/// Does something to its end, also if whoever asked hangs up: so that what changed is recorded.
+pub(super) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> T {
+    let done = tokio::spawn(work).await;
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 /// Records that somebody has come in, and lets that person in.
@@ -183,12 +231,14 @@ async fn come_in(console: &Console, signed_in: SignedIn, code: &'static str, to:
     let roles = [Role::OnCall, Role::Auditor];
     let refused = !roles.into_iter().any(|role| directory.has_role(agency, system, role));
     let recorded = match refused {
-        true => Err(console.broker.refuse(&session.peer, Refusal::NotPermitted, Vec::new()).await),
+        true => Err(console.refused_person(person, "", Refusal::NotPermitted).await),
         false => console.broker.record_access(&session.peer, code, &person.access()).await,
     };
     match recorded {
         Ok(_) => {
-            let left = session.times.end(person).saturating_sub(session.times.proved);
+            // The session ends by itself, later if the passphrase is given again.
+            let left = person.until.saturating_sub(session.times.proved);
+            let left = left.min(limits::COOKIE_TIME_MAX.as_secs());
             Page::to(to).with(header::SET_COOKIE, cookie(COOKIE, token.as_str(), left))
         }
         Err(error) => {
@@ -213,16 +263,15 @@ async fn why_not(console: &Console, fault: Fault) -> (StatusCode, String) {
         }
         Fault::Wait(time) => {
             tick(&console.tally.wrong);
-            let wait = time.as_secs() + 1;
+            let wait = words::wait(time);
             let text = format!(
-                "There were too many wrong passphrases for this name. Wait {}, then try again.",
-                if wait < 60 { words::count(wait, "second") } else { words::span(wait + 59) }
+                "There were too many wrong passphrases for this name, or too many people are signing \
+                 in. Wait {wait}, then try again."
             );
             return (StatusCode::TOO_MANY_REQUESTS, text);
         }
         Fault::AccessEnded(person) => {
-            let peer = console.people.peer_of(&person);
-            console.broker.refuse(&peer, Refusal::NotPermitted, Vec::new()).await;
+            console.refused_person(&person, "", Refusal::NotPermitted).await;
             ENDED.to_owned()
         }
         fault => {
@@ -241,8 +290,7 @@ async fn why_not(console: &Console, fault: Fault) -> (StatusCode, String) {
 async fn link_page(console: &Console, fault: Fault) -> Page {
     let text = match fault {
         Fault::LinkExpired(person) | Fault::AccessEnded(person) => {
-            let peer = console.people.peer_of(&person);
-            console.broker.refuse(&peer, Refusal::LinkExpired, Vec::new()).await;
+            console.refused_person(&person, "", Refusal::LinkExpired).await;
             "The link has expired. Ask whoever invited you for a new one."
         }
         Fault::LinkUnknown => {

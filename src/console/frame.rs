@@ -26,14 +26,33 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 });
 
-/// The pages that are always one step away.
-const PLACES: &[(&str, &str)] = &[
-    ("/", "Now"),
-    ("/find", "Find a concern"),
-    ("/agencies", "Agencies"),
-    ("/health", "Log health"),
-    ("/hand-over", "Hand-over"),
-    ("/help", "Help"),
+/// A page that is always one step away.
+pub(super) struct Place {
+    address: &'static str,
+    name: &'static str,
+    /// The call that one must be permitted to make to see it.
+    pub(super) call: Option<&'static str>,
+}
+
+impl Place {
+    const fn new(address: &'static str, name: &'static str, call: Option<&'static str>) -> Self {
+        Self { address, name, call }
+    }
+
+    /// Whether it is the one at this address.
+    pub(super) fn is(&self, address: &str) -> bool {
+        self.address == address
+    }
+}
+
+/// All of them.
+pub(super) static PLACES: [Place; 6] = [
+    Place::new("/", "Now", Some("StatusService/ListWaiting")),
+    Place::new("/find", "Find a concern", Some("StatusService/ListWaiting")),
+    Place::new("/agencies", "Agencies", Some("StatusService/ListWaiting")),
+    Place::new("/health", "Log health", Some("StatusService/GetSummary")),
+    Place::new("/hand-over", "Hand-over", Some("StatusService/ListWaiting")),
+    Place::new("/help", "Help", None),
 ];
 
 /// What the frame has to know of a page.
@@ -102,11 +121,12 @@ fn top(visit: Option<&Visit>, about: &About<'_>) -> Markup {
                     }
                 }
             }
-            @if visit.is_some() {
+            @if let Some(visit) = visit {
                 nav aria-label="Pages" {
                     ul.wide {
-                        @for (place, name) in PLACES {
-                            li { a href=(place) aria-current=[(*place == about.place).then_some("page")] { (name) } }
+                        @for place in &visit.places {
+                            @let current = (place.address == about.place).then_some("page");
+                            li { a href=(place.address) aria-current=[current] { (place.name) } }
                         }
                     }
                 }
@@ -202,5 +222,5 @@ pub(super) async fn asset(Path(name): Path<String>) -> Response {
 
 /// The id of a delivery's card on the page of its concern.
 pub(super) fn anchor(addressed: &str) -> String {
-    format!("to-{}", addressed.replace('/', "-"))
+    format!("to-{addressed}")
 }

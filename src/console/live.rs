@@ -4,7 +4,7 @@
 //!
 //! Holds: I10. Knows: limits.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::PoisonError};
 
 use axum::{
     body::{Body, Bytes},
@@ -19,7 +19,7 @@ use super::{
     site::{Console, Page},
     visit::Visit,
 };
-use crate::limits;
+use crate::{crypto::passphrase::TokenDigest, limits};
 
 /// `GET /live`
 pub(super) async fn events(
@@ -31,19 +31,22 @@ pub(super) async fn events(
         // The page goes on by itself, by hand.
         return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
     };
+    let Some(watching) = Watching::begin(&console, &visit) else {
+        return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
+    };
     let (to, stream) = mpsc::channel(1);
-    tokio::spawn(tell(console, visit, to, place));
+    tokio::spawn(tell(visit, to, (place, watching)));
     let kind = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((kind, Body::from_stream(ReceiverStream::new(stream))).into_response())
 }
 
 /// Until the page is closed, the session ends, or the exchange does.
 async fn tell(
-    console: Console,
     visit: Visit,
     to: mpsc::Sender<Result<Bytes, Infallible>>,
-    _place: OwnedSemaphorePermit,
+    (_place, watching): (OwnedSemaphorePermit, Watching),
 ) {
+    let console = &watching.console;
     let mut tick = tokio::time::interval(limits::LIVE_INTERVAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut said, mut quiet) = (None, 0);
@@ -67,6 +70,38 @@ async fn tell(
         quiet = 0;
         if to.send(Ok(line.into())).await.is_err() {
             return;
+        }
+    }
+}
+
+/// One of a session's few live pages, for as long as it lives.
+struct Watching {
+    console: Console,
+    session: TokenDigest,
+}
+
+impl Watching {
+    fn begin(console: &Console, visit: &Visit) -> Option<Self> {
+        let session = visit.session.id();
+        let mut watching = console.watching.lock().unwrap_or_else(PoisonError::into_inner);
+        let pages = watching.entry(session).or_default();
+        if *pages >= limits::LIVE_PAGES_PER_SESSION_MAX {
+            return None;
+        }
+        *pages += 1;
+        drop(watching);
+        Some(Self { console: console.clone(), session })
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let mut watching = self.console.watching.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pages) = watching.get_mut(&self.session) {
+            *pages -= 1;
+            if *pages == 0 {
+                watching.remove(&self.session);
+            }
         }
     }
 }

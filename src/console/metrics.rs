@@ -20,6 +20,7 @@ use crate::{
         lifecycle::State,
         vocabulary::Urgency,
     },
+    notify::ChannelCounts,
 };
 
 /// All metrics.
@@ -29,6 +30,7 @@ pub(super) fn text(operators: &Operators) -> String {
     waiting.write(&mut page);
     ledger(operators, &mut page, waiting.open);
     connections(operators, &mut page);
+    channels(operators, &mut page);
     page.0
 }
 
@@ -209,11 +211,38 @@ fn connections(operators: &Operators, page: &mut Page) {
     let groups = groups.map(|(group, count)| (format!("group=\"{group}\""), count));
     page.many("cairn_key_exchange_total", "Handshakes by group", groups);
     if let Some(sign_ins) = &operators.sign_ins {
+        let help = "When the certificate that browsers are shown ends, Unix time";
+        let ends = operators.trust.browsers_not_after_unix();
+        page.one("cairn_console_certificate_end_seconds", help, ends);
         let help = "Wrong names or passphrases at the console, those that had to wait included";
         page.one("cairn_console_wrong_sign_ins_total", help, load(&sign_ins.wrong));
         let help = "Invitations' links that nobody was given, or that were used before";
         page.one("cairn_console_unknown_links_total", help, load(&sign_ins.unknown_links));
     }
+}
+
+/// The channels that tell people.
+fn channels(operators: &Operators, page: &mut Page) {
+    if operators.channels.is_empty() {
+        return;
+    }
+    let now = operators.clock.now().seconds();
+    let age = |at: u64| if at == 0 { 0 } else { now.saturating_sub(at) };
+    type Of = fn(&ChannelCounts) -> &AtomicU64;
+    let shown: [(&str, &str, Of); 3] = [
+        ("cairn_notices_told_total", "Notices that a channel took", |it| &it.told),
+        ("cairn_notices_failed_total", "Attempts that failed", |it| &it.failed),
+        ("cairn_notices_waiting", "Notices that a channel has yet to take", |it| &it.waiting),
+    ];
+    let label = |name: &str| format!("channel=\"{name}\"");
+    for (metric, help, of) in shown {
+        let values = operators.channels.iter();
+        page.many(metric, help, values.map(|(name, counts)| (label(name), load(of(counts)))));
+    }
+    let oldest = operators.channels.iter();
+    let oldest = oldest.map(|(name, counts)| (label(name), age(load(&counts.oldest))));
+    let help = "Age of the oldest notice that a channel has yet to take";
+    page.many("cairn_oldest_notice_age_seconds", help, oldest);
 }
 
 fn load(count: &AtomicU64) -> u64 {

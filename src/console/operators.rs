@@ -14,7 +14,10 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{Tally, metrics};
-use crate::{broker::Broker, clock::Clock, identity::Trust, limits, listener::Counters};
+use crate::{
+    broker::Broker, clock::Clock, identity::Trust, limits, listener::Counters,
+    notify::ChannelCounts,
+};
 
 /// What the answers are made of.
 #[derive(Clone)]
@@ -29,6 +32,8 @@ pub struct Operators {
     pub clock: Arc<dyn Clock>,
     /// What happens at the console's sign-in page, if there is one.
     pub sign_ins: Option<Arc<Tally>>,
+    /// How the channels do that tell people, by name.
+    pub channels: Vec<(String, Arc<ChannelCounts>)>,
 }
 
 impl Operators {

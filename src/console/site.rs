@@ -25,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     acts,
     board::{Board, Boards},
-    door, frame, live, pages,
+    door::{self, Turns},
+    frame, live, pages,
     visit::Visit,
 };
 use crate::{
@@ -53,8 +54,11 @@ pub struct Inner {
     pub(super) live: Arc<Semaphore>,
     pub(super) ended: CancellationToken,
     pub(super) tally: Arc<Tally>,
-    /// Passphrases being stretched: each takes 19 MiB and a core.
-    pub(super) stretching: Semaphore,
+    /// Turns for passphrases: each takes 19 MiB and a core for a while.
+    pub(super) strangers: Turns,
+    pub(super) signed_in: Turns,
+    /// Live pages by session.
+    pub(super) watching: Mutex<HashMap<TokenDigest, usize>>,
     boards: Boards,
 }
 
@@ -97,7 +101,9 @@ impl Console {
             live,
             ended,
             tally,
-            stretching: Semaphore::new(2),
+            strangers: Turns::new(),
+            signed_in: Turns::new(),
+            watching: Mutex::default(),
             boards,
         }))
     }
@@ -136,10 +142,17 @@ impl Console {
 
     /// What is open now, walked through away from the async threads.
     pub(super) async fn board(&self) -> Arc<Board> {
+        self.apart(|console| console.boards.now(&console.broker)).await
+    }
+
+    /// Does what reads much, away from the async threads.
+    pub(super) async fn apart<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> T {
         let console = self.clone();
-        let walk = move || console.boards.now(&console.broker);
-        let walked = tokio::task::spawn_blocking(walk).await;
-        walked.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        let done = tokio::task::spawn_blocking(move || work(&console)).await;
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 }
 
@@ -175,6 +188,16 @@ impl Page {
             p { "If you followed a link, what it led to may not be for the post you signed in with." }
         };
         Self::said(visit, StatusCode::NOT_FOUND, "Page not found", text)
+    }
+
+    /// A request that none of our pages makes.
+    fn not_understood(status: StatusCode) -> Self {
+        let text = html! {
+            p { "What was sent is not what this page takes, so nothing was done. Go back, load the page \
+                again, and repeat what you did." }
+            p { a href="/" { "What needs you now" } }
+        };
+        Self::said(None, status, "This was not understood", text)
     }
 
     /// A form that no page of this session made.
@@ -257,7 +280,7 @@ static GUARDS: [(HeaderName, &str); 7] = [
     ),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
-    (header::REFERRER_POLICY, "no-referrer"),
+    (header::REFERRER_POLICY, "same-origin"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (
@@ -272,9 +295,18 @@ async fn guarded(
     next: Next,
 ) -> Response {
     let wanted = wanted(&request);
+    let looks_only = request.method() == Method::GET;
     let answer = tokio::time::timeout(limits::CALL_TIME_MAX, next.run(request)).await;
-    let mut response =
-        answer.unwrap_or_else(|_| Page::trouble(&Error::Busy(limits::BUSY_DELAY)).into_response());
+    let mut response = answer.unwrap_or_else(|_| {
+        // What was handed to the ledger goes on.
+        let error = if looks_only { Error::Busy(limits::BUSY_DELAY) } else { Error::Unknown };
+        Page::trouble(&error).into_response()
+    });
+    let plain = response.headers().get(header::CONTENT_TYPE);
+    let plain = plain.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if plain && response.status().is_client_error() {
+        response = Page::not_understood(response.status()).into_response();
+    }
     let headers = response.headers_mut();
     for (name, value) in &GUARDS {
         headers.insert(name, HeaderValue::from_static(value));

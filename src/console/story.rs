@@ -30,8 +30,10 @@ pub(super) struct Step {
     pub(super) title: String,
     /// What there is to say of it beside its title; a sentence, or empty.
     pub(super) text: String,
-    /// The delivery it belongs to, by the inbox addressed; empty for the whole concern.
+    /// The inbox whose delivery it is about; empty for the whole concern.
     pub(super) delivery: String,
+    /// The entry that it answers.
+    pub(super) answers: Option<u64>,
 }
 
 /// The steps of a thread, oldest first, without looks.
@@ -56,7 +58,10 @@ fn step(broker: &Broker, known: proto::ThreadEntry) -> Step {
     let detail = record.map(|record| record.detail).unwrap_or_default();
     let (by, text) = said(kind, &facts, &detail);
     let title = match Rung::parse(&facts.code).filter(|_| kind == EntryType::Escalation) {
-        Some(rung) => format!("Nobody acted: {} was told", words::rung(rung)),
+        Some(rung) if facts.next_inbox.is_empty() => {
+            format!("Nobody acted: time to ring {}", rung.post())
+        }
+        Some(rung) => format!("Nobody acted: offered to {}", rung.post()),
         None => words::happened(kind).to_owned(),
     };
     Step {
@@ -66,6 +71,7 @@ fn step(broker: &Broker, known: proto::ThreadEntry) -> Step {
         at: Moment(known.at),
         sender: known.sender,
         delivery: facts.inbox.clone(),
+        answers: facts.answers,
         inbox: known.inbox,
         by,
         text,
@@ -79,7 +85,10 @@ fn said(kind: EntryType, facts: &Facts, detail: &[u8]) -> (String, String) {
             let call: RecordCallRequest = proto::decode(detail).unwrap_or_default();
             let back = if call.read_back { "read the number back" } else { "did not read it back" };
             let told = words::person(call.told.as_ref());
-            (words::person(call.by.as_ref()), format!("{told}, on {}; they {back}.", call.number))
+            let at =
+                Moment::of_seconds(call.at).in_london().strftime("%-I:%M%P on %-d %B").to_string();
+            let text = format!("{told}, at {at}, on {}; they {back}.", call.number);
+            (words::person(call.by.as_ref()), text)
         }
         EntryType::TakenCareOf => {
             let care: TakeCareRequest = proto::decode(detail).unwrap_or_default();
@@ -104,14 +113,13 @@ fn said(kind: EntryType, facts: &Facts, detail: &[u8]) -> (String, String) {
 }
 
 fn escalation(facts: &Facts) -> String {
-    let what = Duty::parse(&facts.subject).map_or("Nothing was done", |duty| match duty {
-        Duty::Acknowledge => "Nobody had acknowledged it",
-        Duty::Decide => "Nobody had decided",
-        Duty::Feedback => "Nobody had told the sender",
-    });
+    let mut what = Duty::parse(&facts.subject).map_or("it stood still", Duty::undone).to_owned();
+    if let Some(first) = what.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
     match facts.next_inbox.as_str() {
         "" => format!("{what}."),
-        inbox => format!("{what}. It was offered to {inbox}."),
+        inbox => format!("{what}. It is now offered to {inbox} too."),
     }
 }
 

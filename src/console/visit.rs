@@ -8,8 +8,17 @@
 
 use axum::http::{HeaderMap, header};
 
-use super::site::{Console, Page};
-use crate::{clock::Moment, domain::refusal::Refusal, identity::people::Session, policy, proto};
+use super::{
+    frame::{PLACES, Place},
+    site::{Console, Page},
+};
+use crate::{
+    broker::Error,
+    clock::Moment,
+    domain::refusal::Refusal,
+    identity::people::{Person, Session},
+    policy, proto,
+};
 
 /// The cookie: of this host alone, over TLS alone, for no script.
 pub(super) const COOKIE: &str = "__Host-cairn";
@@ -19,11 +28,14 @@ pub(super) const SHADE: &str = "cairn-shade";
 pub(super) const SHADES: [&str; 2] = ["light", "dark"];
 
 /// One request of somebody who is signed in.
+#[derive(Clone)]
 pub(super) struct Visit {
     pub(super) session: Session,
     pub(super) now: Moment,
     /// "light" or "dark", where the person chose.
     pub(super) shade: Option<&'static str>,
+    /// The pages that the person may see, of those that are always one step away.
+    pub(super) places: Vec<&'static Place>,
 }
 
 impl Console {
@@ -33,7 +45,11 @@ impl Console {
         let session = cookie(headers, COOKIE).and_then(|token| self.people.session(token, now));
         let shade = cookie(headers, SHADE);
         let shade = SHADES.into_iter().find(|known| Some(*known) == shade);
-        session.map(|session| Visit { session, now, shade }).ok_or_else(Page::to_sign_in)
+        let session = session.ok_or_else(Page::to_sign_in)?;
+        let directory = self.broker.directory();
+        let may = |call: &str| policy::may_call(&directory, &session.peer, call).is_ok();
+        let places = PLACES.iter().filter(|place| place.call.is_none_or(may)).collect();
+        Ok(Visit { session, now, shade, places })
     }
 
     /// Who asks, if that person's system may make this call. Not permitted and not there look the
@@ -86,13 +102,26 @@ impl Console {
         }
     }
 
-    /// Records a refusal of somebody who is signed in. The page says no either way; a record that
-    /// could not be made is the operators' to hear of.
+    /// Records a refusal of somebody who is signed in.
     pub(super) async fn refused(&self, session: &Session, refusal: Refusal) {
-        let error = self.broker.refuse(&session.peer, refusal, Vec::new()).await;
-        if !matches!(error, crate::broker::Error::Refused(_)) {
+        self.refused_person(&session.person, &session.form, refusal).await;
+    }
+
+    /// Records a refusal of a person, in this session if there is one: with the name, and once for
+    /// identical ones. The page says no either way; a record that could not be made is the
+    /// operators' to hear of.
+    pub(super) async fn refused_person(
+        &self,
+        person: &Person,
+        session: &str,
+        refusal: Refusal,
+    ) -> Error {
+        let peer = self.people.peer_of(person);
+        let error = self.broker.refuse_person(&peer, &person.access(), session, refusal).await;
+        if !matches!(error, Error::Refused(_)) {
             tracing::error!(%error, "a refusal at the console could not be recorded");
         }
+        error
     }
 
     /// Records that a person looks at something, durable before the page leaves. The same look by

@@ -4,13 +4,15 @@
 //!
 //! Holds: I12. Knows: broker, domain, clock.
 
+use std::time::Duration;
+
 use maud::{Markup, html};
 
 use crate::{
     broker::records::{DeliveryRecord, Timeliness},
     clock::Moment,
     domain::{
-        deadline::{Duty, Rung},
+        deadline::Duty,
         lifecycle::{Party, Phone, State, Trouble, Withdrawal},
         vocabulary::Urgency,
     },
@@ -49,6 +51,12 @@ pub(super) fn span(seconds: u64) -> String {
         (days, 0, _) => count(days, "day"),
         (days, hours, _) => format!("{} {}", count(days, "day"), count(hours, "hour")),
     }
+}
+
+/// How long to wait, rounded up: "31 seconds", "3 minutes".
+pub(super) fn wait(time: Duration) -> String {
+    let seconds = time.as_secs() + 1;
+    if seconds < 60 { count(seconds, "second") } else { span(seconds + 59) }
 }
 
 /// "1 concern", "1,204 concerns", "2 deliveries", "3 days".
@@ -151,16 +159,6 @@ pub(super) fn next_to_act(record: &DeliveryRecord) -> String {
         Party::Nobody => "nobody".to_owned(),
         Party::Recipient(inbox) => inbox.to_string(),
         Party::Sender => record.sender.clone(),
-    }
-}
-
-/// Who has been told since nobody acted.
-pub(super) fn rung(rung: Rung) -> &'static str {
-    match rung {
-        Rung::Deputy => "the deputy",
-        Rung::OutOfHours => "the area's out-of-hours team",
-        Rung::Manager => "the team manager",
-        Rung::Senior => "the senior post",
     }
 }
 

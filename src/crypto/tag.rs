@@ -8,6 +8,7 @@
 
 use std::fmt;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -146,6 +147,28 @@ impl fmt::Debug for ContentTag {
     }
 }
 
+/// The secret that a webhook's notices are signed with, in the form of Standard Webhooks: `whsec_`
+/// and the base64 of 24 to 64 random bytes.
+pub struct WebhookSecret(Zeroizing<Vec<u8>>);
+
+impl WebhookSecret {
+    /// From its text; `None` if that has another form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = STANDARD.decode(text.strip_prefix("whsec_")?).ok()?;
+        (24..=64).contains(&bytes.len()).then(|| Self(Zeroizing::new(bytes)))
+    }
+
+    /// Base64 of `HMAC-SHA-256(secret, id . timestamp . body)`, the full stops included.
+    pub fn sign(&self, id: &str, timestamp: &str, body: &[u8]) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0)
+            .expect("invariant: HMAC takes a key of any length");
+        for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
+            mac.update(part);
+        }
+        STANDARD.encode(mac.finalize().into_bytes())
+    }
+}
+
 fn mac(secret: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(secret)
         .expect("invariant: HMAC takes a key of any length");
@@ -217,5 +240,16 @@ mod tests {
         assert_eq!(format!("{exchange:?}"), "ExchangeSecret(..)");
         let tag = secret.content_tag(&REQUEST, b"{}");
         assert_eq!(format!("{tag:?}"), "ContentTag(..)");
+    }
+
+    /// The example of the Standard Webhooks specification.
+    #[test]
+    fn a_webhook_is_signed_as_others_verify_it() {
+        let secret = WebhookSecret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let signature =
+            secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", b"{\"test\": 2432232314}");
+        assert_eq!(signature, "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        assert!(WebhookSecret::parse("whsec_short").is_none());
+        assert!(WebhookSecret::parse("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").is_none());
     }
 }

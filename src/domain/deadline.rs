@@ -49,6 +49,16 @@ impl Duty {
         }
     }
 
+    /// What stands still while it is not done, as people say it.
+    #[must_use]
+    pub const fn undone(self) -> &'static str {
+        match self {
+            Self::Acknowledge => "nobody has acknowledged it",
+            Self::Decide => "nobody has decided",
+            Self::Feedback => "the sender has not been told",
+        }
+    }
+
     /// The duty of a word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
@@ -111,6 +121,17 @@ impl Rung {
             Self::OutOfHours => "out_of_hours",
             Self::Manager => "manager",
             Self::Senior => "senior",
+        }
+    }
+
+    /// Who that is, as people say it.
+    #[must_use]
+    pub const fn post(self) -> &'static str {
+        match self {
+            Self::Deputy => "the deputy",
+            Self::OutOfHours => "the area's out-of-hours team",
+            Self::Manager => "the team manager",
+            Self::Senior => "the senior post",
         }
     }
 

@@ -19,7 +19,7 @@ pub use certificate::{NoIdentity, Peer};
 pub use issue::{DevelopmentCa, Issued, Validity};
 pub use people::People;
 pub use revocation::{Changed, Reason, Trust, TrustSettings};
-pub use tls::TlsConnector;
+pub use tls::{TlsClient, TlsConnector};
 
 /// What can go wrong with certificates, keys and connections.
 ///

@@ -83,6 +83,7 @@ pub struct Trust {
 struct Current {
     server: Arc<ServerConfig>,
     browsers: Arc<ServerConfig>,
+    browsers_not_after_unix: u64,
     verifier: Arc<dyn ClientCertVerifier>,
     revoked: Revoked,
     contents_sha256: [u8; 32],
@@ -104,7 +105,7 @@ impl Trust {
     /// [`Error::File`], naming the first file that cannot be used and why.
     pub fn load(settings: TrustSettings, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let stamps = settings.stamps();
-        let current = Current::read(&settings, &clock)?;
+        let current = Current::read(&settings, &clock, None)?;
         Ok(Self {
             settings,
             clock,
@@ -124,7 +125,8 @@ impl Trust {
         let mut attempted = self.attempted();
         // Before reading, so that a file that changes meanwhile is seen as changed afterwards.
         *attempted = self.settings.stamps();
-        let new = match Current::read(&self.settings, &self.clock) {
+        let old = self.current.load();
+        let new = match Current::read(&self.settings, &self.clock, Some(&old)) {
             Ok(new) => new,
             Err(error) => {
                 tracing::error!(%error, "new certificates refused, the old ones stay in force");
@@ -173,6 +175,12 @@ impl Trust {
     #[must_use]
     pub fn server_not_after_unix(&self) -> u64 {
         self.current.load().server_not_after_unix
+    }
+
+    /// When the certificate that browsers are shown ends, as Unix time.
+    #[must_use]
+    pub fn browsers_not_after_unix(&self) -> u64 {
+        self.current.load().browsers_not_after_unix
     }
 
     /// When the first revocation list is out of date, as Unix time. From then on every new
@@ -254,7 +262,13 @@ fn stamp(path: &PathBuf) -> Stamp {
 }
 
 impl Current {
-    fn read(settings: &TrustSettings, clock: &Arc<dyn Clock>) -> Result<Self, Error> {
+    /// Reads every file. What only browsers are shown is kept as it was where that cannot be read:
+    /// whom systems trust does not wait for it.
+    fn read(
+        settings: &TrustSettings,
+        clock: &Arc<dyn Clock>,
+        old: Option<&Self>,
+    ) -> Result<Self, Error> {
         let mut contents = Sha256::new();
         let chain_pem = tls::read(&settings.cert)?;
         let key_pem = tls::read_secret(&settings.key)?;
@@ -283,20 +297,27 @@ impl Current {
             .map_err(|e| Error::file(&settings.client_ca, e))?;
         let server_not_after_unix = not_after(&settings.cert, &chain[0])?;
         let browsers = match &settings.browsers {
-            None => browsers(&settings.cert, chain.clone(), key.clone_key())?,
-            Some((cert, key)) => {
-                let (chain_pem, key_pem) = (tls::read(cert)?, tls::read_secret(key)?);
-                contents.update(&chain_pem);
-                contents.update(&*key_pem);
-                let chain = tls::certificates(cert, &chain_pem)?;
-                browsers(cert, chain, tls::private_key(key, &key_pem)?)?
+            None => {
+                (browsers(&settings.cert, chain.clone(), key.clone_key())?, server_not_after_unix)
             }
+            Some((cert, key)) => match (own_pair(cert, key), old) {
+                (Ok((config, not_after, digest)), _) => {
+                    contents.update(digest);
+                    (config, not_after)
+                }
+                (Err(error), None) => return Err(error),
+                (Err(error), Some(old)) => {
+                    tracing::error!(%error, "the console's new certificate is refused; the old one stays");
+                    (Arc::clone(&old.browsers), old.browsers_not_after_unix)
+                }
+            },
         };
         let mut server = server(settings, chain, key, verifier.clone())?;
         server.time_provider = tls::time_of(Arc::clone(clock));
         Ok(Self {
             server: Arc::new(server),
-            browsers: Arc::new(browsers),
+            browsers: browsers.0,
+            browsers_not_after_unix: browsers.1,
             verifier,
             revoked: lists.revoked,
             contents_sha256: contents.finalize().into(),
@@ -322,8 +343,19 @@ fn browsers(
     path: &Path,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-) -> Result<ServerConfig, Error> {
-    tls::browser_config(chain, key).map_err(|fault| Error::file(path, fault))
+) -> Result<Arc<ServerConfig>, Error> {
+    let config = tls::browser_config(chain, key).map_err(|fault| Error::file(path, fault))?;
+    Ok(Arc::new(config))
+}
+
+/// What browsers are shown from files of their own: settings, end, and a digest of the files.
+fn own_pair(cert: &Path, key: &Path) -> Result<(Arc<ServerConfig>, u64, [u8; 32]), Error> {
+    let (chain_pem, key_pem) = (tls::read(cert)?, tls::read_secret(key)?);
+    let digest = Sha256::new().chain_update(&chain_pem).chain_update(&*key_pem).finalize();
+    let chain = tls::certificates(cert, &chain_pem)?;
+    let not_after_unix = not_after(cert, &chain[0])?;
+    let config = browsers(cert, chain, tls::private_key(key, &key_pem)?)?;
+    Ok((config, not_after_unix, digest.into()))
 }
 
 /// Revocation lists as they are gathered.

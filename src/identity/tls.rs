@@ -173,6 +173,46 @@ pub fn client_config(ca: &Path, chain: &Path, key: &Path) -> Result<Arc<ClientCo
     Ok(Arc::new(config))
 }
 
+/// A client of servers that are no exchange: it trusts the authorities of one file, shows no
+/// certificate, and speaks HTTP/1.1.
+pub struct TlsClient(Arc<ClientConfig>);
+
+/// The client that trusts the authorities in the file `ca`.
+///
+/// # Errors
+/// [`Error::File`], naming the file and what is wrong with it.
+pub fn web_client(ca: &Path) -> Result<Arc<TlsClient>, Error> {
+    let provider = provider();
+    let roots = roots(ca, &certificates(ca, &read(ca)?)?)?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .build()
+        .map_err(|e| Error::file(ca, e))?;
+    // Others may not have TLS 1.3 yet.
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(|e| Error::file(ca, e))?
+        .with_webpki_verifier(verifier)
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    config.alpn_protocols = vec![HTTP_1.to_vec()];
+    Ok(Arc::new(TlsClient(Arc::new(config))))
+}
+
+impl TlsClient {
+    /// Opens TCP and TLS to a host and port.
+    ///
+    /// # Errors
+    /// [`Error::Connect`].
+    pub async fn connect(&self, to: (&str, u16)) -> Result<TlsStream<TcpStream>, Error> {
+        let name = ServerName::try_from(to.0.to_owned());
+        let name = name.map_err(|_| Error::Connect {
+            to: format!("{}:{}", to.0, to.1),
+            fault: "this is no name of a server".to_owned(),
+        })?;
+        connect(to, name, Arc::clone(&self.0), CONNECT_TIME_MAX).await
+    }
+}
+
 /// The same settings, but the server's certificate is judged by `clock`.
 #[must_use]
 pub fn judged_by(config: Arc<ClientConfig>, clock: Arc<dyn Clock>) -> Arc<ClientConfig> {

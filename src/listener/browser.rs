@@ -4,7 +4,8 @@
 //! Holds: I10. Knows: identity, limits.
 
 use std::pin::pin;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
@@ -12,9 +13,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
+use tower::util::MapRequest;
 
 use super::BoxError;
 use super::connection::{Connection, Open};
@@ -61,9 +63,17 @@ impl Connection {
     {
         let _open = Open::count(&self.door.counters);
         let builder = http();
+        let asked = Arc::new(AtomicU64::new(0));
+        let counting = Arc::clone(&asked);
+        let service = MapRequest::new(service, move |request| {
+            counting.fetch_add(1, Relaxed);
+            request
+        });
         let service = TowerToHyperService::new(service);
         let mut http = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        let mut stopping = false;
+        // From a request to the next; the first comes at once, or not at all.
+        let mut idle = pin!(sleep(self.door.limits.handshake_time_max));
+        let (mut stopping, mut known) = (false, 0);
         loop {
             tokio::select! {
                 ended = http.as_mut() => {
@@ -75,6 +85,19 @@ impl Connection {
                 () = self.shutdown.cancelled(), if !stopping => {
                     stopping = true;
                     http.as_mut().graceful_shutdown();
+                }
+                () = idle.as_mut(), if !stopping => {
+                    let asked = asked.load(Relaxed);
+                    if asked == 0 {
+                        return;
+                    }
+                    // What is under way, a live page too, goes on to its end.
+                    if asked == known {
+                        stopping = true;
+                        http.as_mut().graceful_shutdown();
+                    }
+                    known = asked;
+                    idle.as_mut().reset(Instant::now() + limits::BROWSER_IDLE_MAX);
                 }
             }
         }

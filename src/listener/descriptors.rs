@@ -9,15 +9,17 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::ConnectionLimits;
 use crate::limits::DESCRIPTORS_KEPT;
 
-/// Raises the process's bound as far as it may, and bounds the connections by what is left.
-pub fn within_descriptors(limits: ConnectionLimits) -> ConnectionLimits {
+/// Raises the process's bound as far as it may, and bounds the connections by what is left. With a
+/// second door as wide as this one at most, half of it is for that.
+pub fn within_descriptors(limits: ConnectionLimits, second_door: bool) -> ConnectionLimits {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: maximum, maximum };
     let allowed = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => maximum,
         Err(_) => current,
     };
-    let connections_max = limits.connections_max.min(places(allowed));
+    let connections_max =
+        limits.connections_max.min(places(allowed) / if second_door { 2 } else { 1 }).max(1);
     if connections_max < limits.connections_max {
         tracing::warn!(
             connections_max,

@@ -24,6 +24,8 @@ use crate::{
     identity::{self, Changed, Trust, TrustSettings},
     limits,
     listener::{Acceptor, Comers, ConnectionLimits, Counters, Listener, within_descriptors},
+    notify::{Channel, SetupError},
+    store::files,
     wire::{deadline::Deadline, services::Services, status},
 };
 
@@ -50,6 +52,17 @@ pub enum StartError {
     /// The file of people who sign in at the console.
     #[error(transparent)]
     People(#[from] identity::people::Fault),
+    /// A way to tell people.
+    #[error(transparent)]
+    Notify(#[from] SetupError),
+    /// What the file system says.
+    #[error("{}: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The compiled descriptors.
     #[error(transparent)]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -106,6 +119,7 @@ impl Server {
             Some(settings) => Some(Visitors::bind(settings, &folder, exchange).await?),
             None => None,
         };
+        let ways = channels(config, &folder)?;
         let opening = Arc::clone(&clock);
         let running = tokio::task::spawn_blocking(move || recovery::open(&folder, opening))
             .await
@@ -122,7 +136,7 @@ impl Server {
         let listener = Listener {
             comers: Comers::Systems,
             trust: Arc::clone(&trust),
-            limits: within_descriptors(ConnectionLimits::default()),
+            limits: within_descriptors(ConnectionLimits::default(), visitors.is_some()),
             counters: Arc::clone(&connections),
             clock: Arc::clone(&clock),
         };
@@ -134,10 +148,17 @@ impl Server {
             console = Some(visitors.url.clone());
             sign_ins = Some(visitors.serve(&broker, &listener, &ended, &mut tasks));
         }
+        let told = DataFolder::at(&config.data).told();
+        let mut channels = Vec::new();
+        for channel in ways {
+            let teller = channel.teller(&broker, &clock, console.as_deref(), &told);
+            channels.push(teller.counts());
+            tasks.push(tokio::spawn(teller.run(ended.clone())));
+        }
         if let Some(socket) = operators {
             metrics = Some(local(&socket, config.listen)?);
             let (connections, trust) = (Arc::clone(&connections), Arc::clone(&trust));
-            let operators = Operators { broker, connections, trust, clock, sign_ins };
+            let operators = Operators { broker, connections, trust, clock, sign_ins, channels };
             tasks.push(tokio::spawn(operators.serve(socket, ended.clone())));
         }
         tracing::info!(%address, "serving");
@@ -168,6 +189,15 @@ impl Server {
         drop(tokio::task::spawn_blocking(move || running.close()).await);
         whole
     }
+}
+
+/// Sets every channel up that tells people.
+fn channels(config: &Config, folder: &DataFolder) -> Result<Vec<Channel>, StartError> {
+    let told = folder.told();
+    if !config.notify.is_empty() && !told.exists() {
+        files::create_dir(&told).map_err(|source| StartError::Folder { path: told, source })?;
+    }
+    Ok(config.notify.iter().map(Channel::new).collect::<Result<_, _>>()?)
 }
 
 /// Whom a server of these settings trusts, and as whom it speaks.

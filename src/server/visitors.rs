@@ -73,11 +73,14 @@ impl Visitors {
         let console =
             Console::new(broker.clone(), self.people, Arc::clone(&trust), self.url, ended.clone());
         let tally = console.tally();
-        let limits = ConnectionLimits {
-            connections_max: limits::CONSOLE_CONNECTIONS_MAX,
-            per_address_max: limits::CONSOLE_CONNECTIONS_MAX / 4,
-            ..ConnectionLimits::default()
+        let connections_max = systems.limits.connections_max.min(limits::CONSOLE_CONNECTIONS_MAX);
+        let per_address_max = match self.comers {
+            // All come from the reverse proxy.
+            Comers::BrowsersInTheClear => connections_max,
+            _ => (connections_max / 4).max(1),
         };
+        let limits =
+            ConnectionLimits { connections_max, per_address_max, ..ConnectionLimits::default() };
         let counters = Arc::new(Counters::default());
         let door = Listener { comers: self.comers, trust, limits, counters, clock };
         tasks.push(tokio::spawn(door.serve(self.socket, console.routes(), ended.clone())));

@@ -209,7 +209,7 @@ for (const colorScheme of ['light', 'dark']) {
   const watching = await watched(made, 'live');
   const acting = await made.newPage();
   await watching.goto(`${base}/concerns/${concern}`);
-  await watching.focus('.phone a');
+  await watching.focus('.timeline summary');
   await acting.goto(`${base}/concerns/${concern}`);
   await acting.click('.card details.act summary');
   const form = acting.locator('.card details.act form');
@@ -219,7 +219,7 @@ for (const colorScheme of ['light', 'dark']) {
   await form.locator('button').click();
   await watching.locator('.timeline', { hasText: 'B. Ward, duty teacher' }).waitFor(PATIENCE);
   check('live: what another person does shows by itself', true);
-  check('live: the focus stays', await watching.evaluate(() => document.activeElement.matches('.phone a')));
+  check('live: the focus stays where it was', await watching.evaluate(() => document.activeElement.matches('.timeline summary')));
   await watching.click('[data-pause]');
   check('live: a pause is said', (await watching.textContent('[data-live-status]')) === 'Updates are paused.');
   const before = await watching.evaluate(() => document.documentElement.dataset.fresh);

@@ -20,7 +20,11 @@ const HOMES: &[(&str, &[&str])] = &[
     ("quick_cache", &["store/index/ways.rs"]),
     ("smallvec", &["store/index/"]),
     ("futures_util", &["wire/"]),
-    ("hyper", &["console/", "listener"]),
+    ("hyper", &["console/", "listener", "notify/web.rs"]),
+    ("axum", &["console/"]),
+    ("maud", &["console/"]),
+    ("lettre", &["notify/mail.rs"]),
+    ("argon2", &["crypto/"]),
     ("clap", &["cli/", "main.rs"]),
 ];
 
@@ -36,7 +40,7 @@ const RINGS: &[&[&str]] = &[
     &["broker"],
     &["listener"],
     &["wire", "config", "telemetry"],
-    &["audit", "console"],
+    &["audit", "console", "notify"],
     &["server"],
     &["cli"],
 ];

@@ -6,6 +6,7 @@
 //! data/journal/        the truth
 //! data/index/          disposable
 //! data/people.json     who may sign in at the console
+//! data/told/           how far each channel has told people
 //! data/lock            one server at a time
 //! ```
 //!
@@ -97,6 +98,11 @@ impl DataFolder {
     /// Who may sign in at the console.
     pub fn people(&self) -> PathBuf {
         self.dir.join("people.json")
+    }
+
+    /// How far each channel has told people.
+    pub fn told(&self) -> PathBuf {
+        self.dir.join("told")
     }
 
     /// The exchange's own keys.

@@ -3,14 +3,18 @@
 
 const LEAST_MS = 2000;
 const RETRY_MS = 5000;
+const RETRY_MAX_MS = 120000;
 
 const page = document.body.dataset.livePage;
 const pause = document.querySelector('[data-pause]');
 const said = document.querySelector('[data-live-status]');
+let wait = RETRY_MS;
 let paused = false;
 let due = 0;
 let loading = false;
 let troubled = false;
+let again = false;
+let events = null;
 
 document.querySelector('[data-focus]')?.focus();
 
@@ -18,35 +22,37 @@ function say(text) {
   if (said && said.textContent !== text) said.textContent = text;
 }
 
-// What has the focus, or is unfolded, stays so when its part of the page is replaced.
-function keyOf(element) {
-  if (!element) return null;
-  if (element.id) return `#${CSS.escape(element.id)}`;
-  const href = element.getAttribute?.('href');
-  return href ? `a[href="${CSS.escape(href)}"]` : null;
-}
-
-function unfolded(part) {
-  return new Set([...part.querySelectorAll('details[open] > summary')].map((it) => it.textContent));
+// What has the focus, or is unfolded, stays so when its part of the page is replaced: it is known
+// again by its place among those of its kind.
+function placeOf(part, element) {
+  if (!element || !part.contains(element)) return null;
+  const kind = element.localName;
+  return { kind, at: [...part.querySelectorAll(kind)].indexOf(element) };
 }
 
 function replace(part, fresh) {
   if (part.innerHTML === fresh.innerHTML) return;
-  const focus = part.contains(document.activeElement) ? keyOf(document.activeElement) : null;
-  const open = unfolded(part);
+  const focus = placeOf(part, document.activeElement);
+  const open = [...part.querySelectorAll('details[open] > summary')].map((it) => it.textContent);
   part.replaceChildren(...fresh.childNodes);
   for (const summary of part.querySelectorAll('details > summary')) {
-    if (open.has(summary.textContent)) summary.parentElement.open = true;
+    if (open.includes(summary.textContent)) summary.parentElement.open = true;
   }
-  if (focus) part.querySelector(focus)?.focus({ preventScroll: true });
+  if (focus) part.querySelectorAll(focus.kind)[focus.at]?.focus({ preventScroll: true });
 }
 
 async function refresh() {
-  if (loading || paused || document.hidden) return;
+  if (paused || document.hidden) return;
+  if (loading) {
+    again = true;
+    return;
+  }
   loading = true;
   try {
     const answer = await fetch(page, { headers: { accept: 'text/html' } });
-    if (answer.redirected) return location.assign('/sign-in');
+    // What is half filled in is not thrown away.
+    if (answer.redirected) return stop('Your session has ended. Sign in again in another window.');
+    if (answer.status === 404) return stop('This page is no longer for you, or is gone.');
     if (!answer.ok) throw new Error(answer.statusText);
     const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
     for (const part of document.querySelectorAll('[data-live]')) {
@@ -61,7 +67,21 @@ async function refresh() {
     trouble();
   } finally {
     loading = false;
+    if (again) {
+      again = false;
+      soon();
+    }
   }
+}
+
+function soon() {
+  clearTimeout(due);
+  due = setTimeout(refresh, LEAST_MS / 4);
+}
+
+function stop(text) {
+  events?.close();
+  say(text);
 }
 
 function trouble() {
@@ -70,15 +90,14 @@ function trouble() {
 }
 
 function listen() {
-  const events = new EventSource('/live');
-  events.onmessage = () => {
-    clearTimeout(due);
-    due = setTimeout(refresh, LEAST_MS / 4);
-  };
+  events = new EventSource('/live');
+  events.onopen = () => { wait = RETRY_MS; };
+  events.onmessage = soon;
   events.onerror = () => {
-    trouble();
-    // A browser tries again by itself unless it was told no.
-    if (events.readyState === EventSource.CLOSED) setTimeout(() => { refresh(); listen(); }, RETRY_MS);
+    // A browser tries again by itself unless it was told no: too many pages are kept fresh, say.
+    if (events.readyState !== EventSource.CLOSED) return trouble();
+    setTimeout(() => { refresh(); listen(); }, wait);
+    wait = Math.min(2 * wait, RETRY_MAX_MS);
   };
 }
 

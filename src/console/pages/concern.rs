@@ -11,7 +11,8 @@ use axum::{
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::rows;
+mod card;
+
 use crate::{
     audit::verify::{Opening, verify_receipt},
     broker::records::DeliveryRecord,
@@ -25,7 +26,8 @@ use crate::{
         words,
     },
     directory::Directory,
-    domain::lifecycle::State as Life,
+    domain::{lifecycle::State as Life, vocabulary::Urgency},
+    limits,
     proto::{self, EntryType, Facts},
 };
 
@@ -47,7 +49,9 @@ pub(in crate::console) async fn page(
     Query(After { done }): Query<After>,
 ) -> Result<Page, Page> {
     let visit = console.permitted(&headers, "ExchangeService/GetConcern").await?;
-    let filled = Filled { done: Done::parse(&done), ..Filled::default() };
+    let deed = done.parse().ok();
+    let done = deed.and_then(|deed| Done::of(&console.broker, deed, entry, visit.now));
+    let filled = Filled { done, ..Filled::default() };
     shown(&console, &visit, entry, StatusCode::OK, &filled).await
 }
 
@@ -59,8 +63,23 @@ pub(in crate::console) async fn shown(
     status: StatusCode,
     filled: &Filled,
 ) -> Result<Page, Page> {
-    let known = console.broker.concern(entry).ok_or_else(|| Page::not_found(Some(visit)))?;
+    if console.broker.concern(entry).is_none() {
+        return Err(Page::not_found(Some(visit)));
+    }
     console.look(visit, "concern_page", Some(entry)).await?;
+    let (visit, filled) = (visit.clone(), filled.clone());
+    // It reads much of the journal.
+    console.apart(move |console| made(console, &visit, entry, status, &filled)).await
+}
+
+fn made(
+    console: &Console,
+    visit: &Visit,
+    entry: u64,
+    status: StatusCode,
+    filled: &Filled,
+) -> Result<Page, Page> {
+    let known = console.broker.concern(entry).ok_or_else(|| Page::not_found(Some(visit)))?;
     let (meta, facts) = known;
     let facts: Facts = proto::decode(&facts).unwrap_or_default();
     let concern = Concern {
@@ -75,8 +94,10 @@ pub(in crate::console) async fn shown(
         facts,
         filled,
     };
-    let problem = filled.problem.as_deref();
-    let title = format!("{}Concern {entry}", if problem.is_some() { "Error: " } else { "" });
+    let title = match filled.problem {
+        Some(_) => format!("Error: Concern {entry}"),
+        None => format!("Concern {entry}"),
+    };
     let about = About::at("/find", &title).live(format!("/concerns/{entry}"));
     Ok(Page::new(status, frame::page(Some(visit), &about, concern.main())))
 }
@@ -132,52 +153,67 @@ impl Concern<'_> {
             }
             section aria-labelledby="story" data-live="story" {
                 h2 #story { "What happened" }
-                p.muted { "Newest first." }
+                p.muted { "Newest first."
+                    @if self.steps.len() >= limits::THREAD_ENTRIES_MAX {
+                        " Of very many steps these are the newest " (words::grouped(limits::THREAD_ENTRIES_MAX as u64)) "."
+                    } }
                 (self.timeline())
             }
             (self.check())
         }
     }
 
-    /// Where it stands, in a sentence.
+    /// Where it stands, in a sentence or two.
     fn sentence(&self) -> String {
-        let all = self.deliveries.len();
-        let taken = |record: &&DeliveryRecord| record.delivery.state >= Life::Acknowledged;
-        let taken = self.deliveries.iter().filter(taken).count();
-        let waiting: Vec<&str> = self
-            .deliveries
-            .iter()
-            .filter(|record| record.is_undecided() && record.delivery.state < Life::Acknowledged)
-            .map(|record| record.delivery.holder.as_str())
-            .collect();
-        let closed = self.deliveries.iter().all(|record| !record.delivery.is_open());
-        let begin = match (taken, all) {
-            (_, _) if closed => "Everything is done: nobody owes anything.".to_owned(),
+        let (back, going): (Vec<_>, Vec<_>) =
+            self.deliveries.iter().partition(|record| record.delivery.state == Life::Withdrawn);
+        if going.is_empty() {
+            return "The sender took it back before anybody had it.".to_owned();
+        }
+        let taken = going.iter().filter(|record| record.delivery.state >= Life::Acknowledged);
+        let mut said = match (taken.count(), going.len()) {
             (0, 1) => "Nobody has acknowledged it.".to_owned(),
             (1, 1) => "A person has acknowledged it.".to_owned(),
             (taken, all) => format!("Acknowledged by {taken} of {all} recipients."),
         };
-        match waiting.is_empty() {
-            true => begin,
-            false => format!("{begin} Waiting for {}.", waiting.join(", ")),
+        if !back.is_empty() {
+            said += " From the others the sender took it back in time.";
         }
+        let mut next: Vec<String> = going
+            .iter()
+            .filter(|record| record.delivery.is_open() && !record.duties().is_empty())
+            .map(|record| words::next_to_act(record))
+            .collect();
+        next.sort();
+        next.dedup();
+        match next.is_empty() {
+            true => said + " Nobody owes anything by a time.",
+            false => format!("{said} Next to act: {}.", next.join(", ")),
+        }
+    }
+
+    /// The most pressing urgency that something still undecided runs as; else as it was sent.
+    fn urgency(&self) -> &str {
+        let undecided = self.deliveries.iter().filter(|record| record.is_undecided());
+        let running = undecided.min_by_key(|record| Urgency::effective(Some(&record.urgency)).0);
+        running.map_or(&self.facts.urgency, |record| &record.urgency)
     }
 
     fn summary(&self) -> Markup {
         let facts = &self.facts;
         let known = self.directory.agency(&facts.sender);
         let name = known.map_or(facts.sender.as_str(), |agency| agency.name.as_str());
-        let running = self.deliveries.first().map_or(&facts.urgency, |record| &record.urgency);
+        let running = self.urgency();
         html! {
             dl.facts {
                 div { dt { "Urgency" } dd { (words::urgency(running))
-                    @if *running != facts.urgency { " (sent as " (facts.urgency) ")" } } }
+                    @if running != facts.urgency { " (sent as " (facts.urgency) ")" } } }
                 div { dt { "Sent by" } dd { a href={ "/agencies/" (facts.sender) } { (name) } } }
                 div { dt { "Accepted" } dd { (words::day_and_time(self.accepted)) ", "
                     (words::ago(self.accepted, self.visit.now)) } }
                 @if !facts.class.is_empty() { div { dt { "Class" } dd { (story::plain(&facts.class)) } } }
                 div { dt { "Agreement" } dd {
-                    @if facts.outside_agreement { "None: it went through for its urgency, and a reviewer looks at it" }
+                    @if facts.outside_agreement { "None covers it: it went through for its urgency" }
                     @else if facts.agreement.is_empty() { "None" }
                     @else { (facts.agreement) } } }
                 @if !facts.flags.is_empty() {
@@ -186,76 +222,6 @@ impl Concern<'_> {
                 @if facts.exercise { div { dt { "Exercise" } dd { "Yes: practice, nobody is woken" } } }
                 @if self.thread != self.entry {
                     div { dt { "Belongs to" } dd { a href={ "/concerns/" (self.thread) } { "concern " (self.thread) } } }
-                }
-            }
-        }
-    }
-
-    /// One recipient: the steps, who must act next, how to reach them, and what one can do.
-    fn card(&self, record: &DeliveryRecord) -> Markup {
-        let delivery = &record.delivery;
-        let (holder, addressed) = (delivery.holder.as_str(), delivery.addressed.as_str());
-        let agency = self.directory.agency(delivery.holder.agency());
-        let name = agency.map_or(delivery.holder.agency(), |agency| agency.name.as_str());
-        let inbox = self.directory.inbox(&delivery.holder);
-        let phone = inbox.map(|inbox| inbox.phone.as_str()).filter(|phone| !phone.is_empty());
-        let anchor = frame::anchor(addressed);
-        let now = self.visit.now;
-        html! {
-            article.card id=(anchor) aria-labelledby={ (anchor) "-name" } {
-                h3 id={ (anchor) "-name" } { (name) span.muted { " " (holder) } }
-                div data-live=(anchor) {
-                    @if holder != addressed { p { "It was addressed to " (addressed) "." } }
-                    p { (words::stands(record)) ". " span.muted { "Next to act: " (words::next_to_act(record)) "." } }
-                    @if delivery.is_open() { p.when { (words::due(record, now)) } }
-                    @if let Some(rung) = record.rung_now() {
-                        p.told { "Nobody acted in time: " (words::rung(rung)) " was told." }
-                    }
-                    @if let Some(care) = rows::care(&self.console.broker, record, now) { p.cared { (care) } }
-                    (self.steps(record))
-                }
-                @if let Some(phone) = phone {
-                    p.phone { "Telephone " a href={ "tel:" (phone.replace(' ', "")) } { (phone) } }
-                } @else {
-                    p.muted { "The directory has no telephone for this inbox." }
-                }
-                @if delivery.is_open() {
-                    (self.filled.dealing_form(self.visit, self.entry, addressed, name))
-                    (self.filled.called_form(self.visit, self.entry, addressed, name, phone.unwrap_or("")))
-                }
-            }
-        }
-    }
-
-    /// The four steps of a delivery, with when and who.
-    fn steps(&self, record: &DeliveryRecord) -> Markup {
-        let addressed = record.delivery.addressed.as_str();
-        let holder = record.delivery.holder.as_str();
-        let newest = |kind: EntryType| {
-            self.steps.iter().rev().find(|step| {
-                step.kind == kind && (step.delivery == addressed || step.delivery == holder)
-            })
-        };
-        let shown = [
-            ("Stored by their system", newest(EntryType::Stored)),
-            ("Acknowledged by a person", newest(EntryType::Acknowledgement)),
-            ("Decided", newest(EntryType::Decision)),
-            ("Sender told", newest(EntryType::Feedback)),
-        ];
-        html! {
-            ol.steps {
-                li.reached { span.step { "Accepted" } " " (words::time(self.accepted, self.visit.now)) }
-                @for (name, step) in shown {
-                    li class=(if step.is_some() { "reached" } else { "ahead" }) {
-                        span.step { (name) }
-                        @match step {
-                            Some(step) => {
-                                " " (words::time(step.at, self.visit.now))
-                                @if !step.by.is_empty() { span.muted { ", " (step.by) } }
-                            }
-                            None => { span.muted { " not yet" } }
-                        }
-                    }
                 }
             }
         }

@@ -59,9 +59,7 @@ pub(in crate::console) async fn page(
     let hours = if SHIFTS.contains(&hours) { hours } else { SHIFTS[1] };
     let since = Moment(visit.now.0.saturating_sub(hours * 3_600 * 1_000_000_000));
     let board = console.board().await;
-    let reading = console.clone();
-    let shift = tokio::task::spawn_blocking(move || Shift::read(&reading, since)).await;
-    let shift = shift.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    let shift = console.apart(move |console| Shift::read(console, since)).await;
     let main = html! {
         h1 { "Hand-over" }
         p.lead { "The " (hours) " hours from " (words::day_and_time(since)) " to " (words::day_and_time(visit.now)) "." }
@@ -92,8 +90,10 @@ fn left_open(console: &Console, board: &Board, now: Moment) -> Markup {
             (rows::table(&console.broker, "Overdue and due soon", pressing.iter().take(shown).copied(), now))
             @if shown < pressing.len() { p { "These are the first " (shown) " of " (pressing.len()) "." } }
         }
-        p { (words::count(board.count(Show::OnTime, now), "delivery")) " on time, "
-            (words::count(board.count(Show::Undelivered, now), "delivery")) " not fetched yet." }
+        p {
+            a href="/deliveries?show=on_time" { (words::count(board.count(Show::OnTime, now), "delivery")) " on time" } ", "
+            a href="/deliveries?show=undelivered" { (words::count(board.count(Show::Undelivered, now), "delivery")) " not delivered" } "."
+        }
     }
 }
 
@@ -133,12 +133,14 @@ impl Shift {
             ("Decided", EntryType::Decision),
             ("Senders told", EntryType::Feedback),
             ("Passed on", EntryType::Redirection),
+            ("Passed on, come to the wrong place", EntryType::Misdirection),
             ("Told since nobody had acted", EntryType::Escalation),
             ("Telephone calls", EntryType::ToldByPhone),
             ("Refused", EntryType::Refusal),
         ];
         html! {
             h2 { "What happened" }
+            p.muted { "Entries of these hours, exercises included." }
             @if self.cut {
                 p.ill { "There was so much that only the newest " (words::grouped(limits::HANDOVER_ENTRIES_MAX)) " entries are counted here." }
             }

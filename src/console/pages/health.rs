@@ -23,6 +23,8 @@ use crate::{
 /// A certificate or list that ends within this is said to end soon.
 const SOON_SECONDS: u64 = 30 * 24 * 3600;
 
+const DAY_SECONDS: u64 = 24 * 3600;
+
 /// One thing that can be well or not.
 struct Line {
     well: bool,
@@ -140,16 +142,20 @@ fn clock(console: &Console) -> Line {
 }
 
 fn certificate(console: &Console, now: Moment) -> Line {
-    let ends = console.trust.server_not_after_unix();
-    let lists = console.trust.crl_next_update_unix().unwrap_or(u64::MAX);
-    let first = ends.min(lists);
+    let trust = &console.trust;
+    let ends = [
+        (trust.server_not_after_unix(), "The server's certificate", SOON_SECONDS),
+        (trust.browsers_not_after_unix(), "This console's certificate", SOON_SECONDS),
+        // A list is renewed every few days as a rule.
+        (trust.crl_next_update_unix().unwrap_or(u64::MAX), "The revocation list", DAY_SECONDS),
+    ];
+    let (first, what, soon) = ends.into_iter().min().unwrap_or((u64::MAX, "", 0));
     let left = first.saturating_sub(now.seconds());
-    let what = if lists < ends { "The revocation list" } else { "The server's certificate" };
     Line {
-        well: left > SOON_SECONDS || (lists < ends && left > 24 * 3600),
+        well: left > soon,
         what: "Certificates in date",
         text: match left {
-            0 => format!("{what} is out of date: agencies cannot connect."),
+            0 => format!("{what} is out of date: nobody can connect by it."),
             left => format!("{what} is good for {} more.", words::span(left)),
         },
     }

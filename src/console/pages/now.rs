@@ -28,7 +28,11 @@ pub(in crate::console) async fn page(
     State(console): State<Console>,
     headers: HeaderMap,
 ) -> Result<Page, Page> {
-    let visit = console.permitted(&headers, "StatusService/ListWaiting").await?;
+    let visit = console.visit(&headers)?;
+    if !visit.places.iter().any(|place| place.is("/")) {
+        // Those who are not on call begin elsewhere.
+        return Ok(Page::to("/health"));
+    }
     let board = console.board().await;
     let now = visit.now;
     let (overdue, soon) = (board.count(Show::Overdue, now), board.count(Show::DueSoon, now));
@@ -40,6 +44,9 @@ pub(in crate::console) async fn page(
     let main = html! {
         h1 { "What needs you now" }
         div data-live="now" {
+            @if !console.broker.is_running() {
+                p.lead.ill { "The exchange has stopped, so that nothing is lost. Tell its operators now." }
+            }
             (sentence(&board, now))
             (pressing(&console, &board, now))
             (counts(&board, now))
@@ -135,11 +142,16 @@ fn other(board: &Board, show: Show, now: Moment) -> Markup {
 fn adds_up(board: &Board) -> Markup {
     let open = board.rows.len() as u64;
     let whole = board.made == board.closed + board.withdrawn + open;
+    let (class, verdict) = match (whole, board.settled) {
+        (true, _) => ("well", "Yes. "),
+        (false, true) => ("ill", "No: tell the operators of the exchange at once. "),
+        (false, false) => ("muted", "Being counted: entries are coming in. "),
+    };
     html! {
         section aria-labelledby="sum" {
             h2 #sum { "Does everything add up?" }
-            p class=(if whole { "well" } else { "ill" }) {
-                strong { (if whole { "Yes. " } else { "No: tell the operators of the exchange at once. " }) }
+            p class=(class) {
+                strong { (verdict) }
                 (words::grouped(board.made)) " deliveries made = "
                 (words::grouped(board.closed)) " closed + "
                 (words::grouped(board.withdrawn)) " taken back in time + "

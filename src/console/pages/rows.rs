@@ -8,6 +8,7 @@ use crate::{
     broker::{Broker, records::DeliveryRecord},
     clock::Moment,
     console::{frame, story, words},
+    domain::deadline::Rung,
 };
 
 /// A table of deliveries, in the order given.
@@ -57,11 +58,27 @@ fn row(broker: &Broker, record: &DeliveryRecord, now: Moment) -> Markup {
             }
             td data-label="Where it stands" {
                 div { (words::stands(record)) "." }
-                @if let Some(rung) = record.rung_now() { div.told { "Told: " (words::rung(rung)) "." } }
+                @if let Some(said) = ladder(record) { div.told { (said) } }
                 @if let Some(care) = care(broker, record, now) { div.cared { (care) } }
             }
         }
     }
+}
+
+/// How far the ladder is climbed for what is to be done next: to whom the delivery was offered, or
+/// whose turn it is. The exchange itself rings nobody.
+pub(super) fn ladder(record: &DeliveryRecord) -> Option<String> {
+    let rung = record.rung_now()?;
+    let offered: Vec<&str> = record.delivery.stand_ins.iter().map(|inbox| inbox.as_str()).collect();
+    Some(match (rung, offered.is_empty()) {
+        (Rung::Deputy | Rung::OutOfHours, false) => {
+            format!("Offered to {} too.", offered.join(", "))
+        }
+        (rung, true) => format!("Time to ring {}.", rung.post()),
+        (rung, false) => {
+            format!("Offered to {} too. Time to ring {}.", offered.join(", "), rung.post())
+        }
+    })
 }
 
 /// Who on call is dealing with a delivery, if anybody is.

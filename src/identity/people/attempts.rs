@@ -1,7 +1,7 @@
 //! Wrong passphrases: after a few of one name, it has to wait.
 //!
-//! In memory, and by name alone: whoever waits is whoever the guesses were for, which keeps a
-//! person out for a quarter of an hour at most.
+//! In memory, and by name alone: whoever guesses on and on keeps that name from signing in. Who is
+//! signed in is counted apart, and a new invitation ends the wait.
 //!
 //! Holds: I10, I14. Knows: clock, limits.
 

@@ -35,12 +35,13 @@ pub(super) struct Known {
     link: Option<Link>,
 }
 
-/// An invitation's link, and until when it is good.
+/// An invitation's link, until when it is good, and whom it lets in, and until when.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Link {
     digest: TokenDigest,
     until: u64,
+    person: Person,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -78,11 +79,23 @@ impl Kept {
         all.map(|known| (known.person.clone(), known.passphrase.is_some())).collect()
     }
 
-    /// A new link for this person; what got in before goes on until it is used.
+    /// A new link for this person; what got the same person in before goes on, as it was, until
+    /// it is used. Another person of that name gets in by the link alone.
     pub(super) fn invite(&mut self, person: Person, digest: TokenDigest, until: Moment) {
-        let link = Some(Link { digest, until: until.seconds() });
-        let passphrase = self.people.remove(&person.sign_in).and_then(|known| known.passphrase);
-        self.people.insert(person.sign_in.clone(), Known { person, passphrase, link });
+        let link = Some(Link { digest, until: until.seconds(), person: person.clone() });
+        let sign_in = person.sign_in.clone();
+        match self.people.get_mut(&sign_in).filter(|known| known.person.is_same(&person)) {
+            Some(known) => known.link = link,
+            None => {
+                self.sessions.retain(|session| session.sign_in != sign_in);
+                self.people.insert(sign_in, Known { person, passphrase: None, link });
+            }
+        }
+    }
+
+    /// Makes room by forgetting those whose time is over, if there is any to be made.
+    pub(super) fn make_room(&mut self, now: Moment) {
+        self.people.retain(|_, known| known.person.until > now.seconds());
     }
 
     /// Who a link is for.
@@ -90,7 +103,7 @@ impl Kept {
         let mut all = self.people.values();
         let found = all.find_map(|known| {
             let link = known.link.as_ref().filter(|link| link.digest == *digest)?;
-            Some((&known.person, link.until))
+            Some((&link.person, link.until))
         });
         let (person, until) = found.ok_or(Fault::LinkUnknown)?;
         match now.seconds() {
@@ -103,8 +116,10 @@ impl Kept {
     /// The link is used: from now on only this passphrase lets the person in.
     pub(super) fn join(&mut self, sign_in: &SystemName, passphrase: KeptPassphrase) {
         self.sessions.retain(|session| session.sign_in != *sign_in);
-        if let Some(known) = self.people.get_mut(sign_in) {
-            known.link = None;
+        if let Some(known) = self.people.get_mut(sign_in)
+            && let Some(link) = known.link.take()
+        {
+            known.person = link.person;
             known.passphrase = Some(passphrase);
         }
     }
@@ -129,6 +144,14 @@ impl Kept {
         let times = Times { began: now.seconds(), proved: now.seconds() };
         self.sessions.push(KeptSession { digest, sign_in: sign_in.clone(), times });
         times
+    }
+
+    /// Whether the passphrase that was just found right is still this person's, and the person
+    /// still may: it takes a while to find out.
+    pub(super) fn must_still_be(&self, proved: &Known) -> Result<(), Fault> {
+        let known = self.people.get(&proved.person.sign_in).ok_or(Fault::Wrong)?;
+        let same = known.passphrase == proved.passphrase && known.person == proved.person;
+        if same { Ok(()) } else { Err(Fault::Wrong) }
     }
 
     /// The person and the times of a session that runs.

@@ -18,14 +18,18 @@ mod session;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
 pub use self::session::{Session, SignedIn, Times};
-use self::{attempts::Attempts, kept::Kept};
+use self::{
+    attempts::Attempts,
+    kept::{Kept, Known},
+};
 use crate::{
     clock::Moment,
     crypto::passphrase::{KeptPassphrase, Token, TokenDigest},
@@ -36,6 +40,7 @@ use crate::{
 
 /// One who may sign in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Person {
     /// What the person types to sign in: 1 to 64 of `A-Z a-z 0-9 . _ -`.
     pub sign_in: SystemName,
@@ -104,7 +109,9 @@ pub enum Fault {
 pub struct People {
     path: PathBuf,
     exchange: ExchangeName,
-    kept: Mutex<Kept>,
+    kept: ArcSwap<Kept>,
+    /// Held by whoever replaces the file; readers do not wait for the disk.
+    writing: Mutex<()>,
     attempts: Mutex<Attempts>,
 }
 
@@ -116,8 +123,9 @@ impl People {
     pub fn open(path: &Path, exchange: ExchangeName) -> Result<Self, Fault> {
         let kept = Kept::read(path)
             .map_err(|source| Fault::Kept { path: path.display().to_string(), source })?;
-        let (kept, attempts) = (Mutex::new(kept), Mutex::default());
-        Ok(Self { path: path.to_owned(), exchange, kept, attempts })
+        let (kept, writing, attempts) =
+            (ArcSwap::from_pointee(kept), Mutex::default(), Mutex::default());
+        Ok(Self { path: path.to_owned(), exchange, kept, writing, attempts })
     }
 
     /// Lets a person in until [`Person::until`], by a link that is good for
@@ -135,7 +143,10 @@ impl People {
                 return Err(Fault::Taken);
             }
             if known.is_none() && kept.people() >= limits::PEOPLE_MAX {
-                return Err(Fault::Full);
+                kept.make_room(now);
+                if kept.people() >= limits::PEOPLE_MAX {
+                    return Err(Fault::Full);
+                }
             }
             kept.invite(person.clone(), link.digest(), until);
             Ok(())
@@ -148,7 +159,7 @@ impl People {
     /// # Errors
     /// [`Fault::LinkUnknown`], [`Fault::LinkExpired`], [`Fault::AccessEnded`].
     pub fn invited(&self, link: &str, now: Moment) -> Result<Person, Fault> {
-        self.kept().invited(&TokenDigest::of(link), now).cloned()
+        self.kept.load().invited(&TokenDigest::of(link), now).cloned()
     }
 
     /// Uses a link: the person has this passphrase from now on, and is signed in.
@@ -162,7 +173,7 @@ impl People {
         }
         let link = TokenDigest::of(link);
         // Not stretched for a link that is good for nothing, nor while others wait for the file.
-        self.kept().invited(&link, now)?;
+        self.kept.load().invited(&link, now)?;
         let passphrase = KeptPassphrase::of(passphrase)?;
         let cookie = Token::draw()?;
         let (person, times) = self.change(|kept| {
@@ -171,6 +182,7 @@ impl People {
             let times = kept.begin(&person.sign_in, cookie.digest(), now);
             Ok((person, times))
         })?;
+        self.attempts().right(person.sign_in.as_str());
         Ok(self.signed_in(cookie, person, times))
     }
 
@@ -179,10 +191,14 @@ impl People {
     /// # Errors
     /// [`Fault::Wrong`], [`Fault::Wait`], [`Fault::AccessEnded`] once the passphrase was right.
     pub fn sign_in(&self, name: &str, passphrase: &str, now: Moment) -> Result<SignedIn, Fault> {
-        let person = self.prove(name, passphrase, now)?;
+        let known = self.prove(name, name, passphrase, now)?;
         let cookie = Token::draw()?;
-        let times = self.change(|kept| Ok(kept.begin(&person.sign_in, cookie.digest(), now)))?;
-        Ok(self.signed_in(cookie, person, times))
+        let sign_in = &known.person.sign_in;
+        let times = self.change(|kept| {
+            kept.must_still_be(&known)?;
+            Ok(kept.begin(sign_in, cookie.digest(), now))
+        })?;
+        Ok(self.signed_in(cookie, known.person, times))
     }
 
     /// The same passphrase again, by the person of a session: that person may act for another
@@ -196,29 +212,43 @@ impl People {
         passphrase: &str,
         now: Moment,
     ) -> Result<(), Fault> {
-        self.prove(session.person.sign_in.as_str(), passphrase, now)?;
+        // Strangers who guess at the name keep nobody from acting who is signed in.
+        let counted = format!("{}?", session.form);
+        let known = self.prove(&counted, session.person.sign_in.as_str(), passphrase, now)?;
         self.change(|kept| {
+            kept.must_still_be(&known)?;
             kept.proved(&session.digest, now);
             Ok(())
         })
     }
 
-    /// Whoever has this name and passphrase. As slow for a name that nobody has.
-    fn prove(&self, name: &str, passphrase: &str, now: Moment) -> Result<Person, Fault> {
-        self.attempts().may(name, now).map_err(Fault::Wait)?;
-        let known = name.parse().ok().and_then(|name| self.kept().known(&name).cloned());
+    /// Whoever has this name and passphrase, wrong ones counted under `counted`. As slow for a
+    /// name that nobody has.
+    fn prove(
+        &self,
+        counted: &str,
+        name: &str,
+        passphrase: &str,
+        now: Moment,
+    ) -> Result<Known, Fault> {
+        self.attempts().may(counted, now).map_err(Fault::Wait)?;
+        let name = name.parse::<SystemName>().ok();
+        let known = name.as_ref().and_then(|name| self.kept.load().known(name).cloned());
         let passphrase_of = known.as_ref().and_then(|known| known.passphrase.clone());
         let right = passphrase.len() <= limits::PASSPHRASE_BYTES_MAX
             && passphrase_of.unwrap_or_else(KeptPassphrase::nobodys).is(passphrase);
         match known.filter(|_| right) {
             None => {
-                self.attempts().wrong(name, now);
+                // What is no name at all is not kept.
+                if name.is_some() {
+                    self.attempts().wrong(counted, now);
+                }
                 Err(Fault::Wrong)
             }
             Some(known) => {
-                self.attempts().right(name);
+                self.attempts().right(counted);
                 match known.person.until > now.seconds() {
-                    true => Ok(known.person),
+                    true => Ok(known),
                     false => Err(Fault::AccessEnded(Box::new(known.person))),
                 }
             }
@@ -227,14 +257,14 @@ impl People {
 
     /// The session of a cookie, if it still runs.
     pub fn session(&self, cookie: &str, now: Moment) -> Option<Session> {
-        let kept = self.kept();
+        let kept = self.kept.load();
         let (person, times) = kept.session(&TokenDigest::of(cookie), now)?;
         Some(Session::of(cookie, person.clone(), times, &self.exchange))
     }
 
     /// Whether a session still runs: it has not ended, and nobody ended it.
     pub fn still_runs(&self, session: &Session, now: Moment) -> bool {
-        self.kept().session(&session.digest, now).is_some()
+        self.kept.load().session(&session.digest, now).is_some()
     }
 
     /// Ends a session.
@@ -263,7 +293,7 @@ impl People {
 
     /// Everybody, by name, and whether they have chosen a passphrase.
     pub fn all(&self) -> Vec<(Person, bool)> {
-        self.kept().all()
+        self.kept.load().all()
     }
 
     fn signed_in(&self, cookie: Token, person: Person, times: Times) -> SignedIn {
@@ -273,19 +303,15 @@ impl People {
 
     /// Changes what is kept: in the file first, then here.
     fn change<T>(&self, change: impl FnOnce(&mut Kept) -> Result<T, Fault>) -> Result<T, Fault> {
-        let mut kept = self.kept();
-        let mut changed = kept.clone();
+        // What a thread that panicked left behind is whole: it is replaced whole.
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = Kept::clone(&self.kept.load());
         let given = change(&mut changed)?;
         changed
             .write(&self.path)
             .map_err(|source| Fault::Kept { path: self.path.display().to_string(), source })?;
-        *kept = changed;
+        self.kept.store(Arc::new(changed));
         Ok(given)
-    }
-
-    /// What a thread that panicked left behind is whole: it is replaced whole.
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn attempts(&self) -> MutexGuard<'_, Attempts> {
@@ -313,6 +339,13 @@ impl Person {
             post: self.post.clone(),
             simulated: false,
         }
+    }
+
+    /// Whether it is the same human being, as far as we are told.
+    fn is_same(&self, other: &Self) -> bool {
+        let who =
+            |person: &Self| (person.name.clone(), person.post.clone(), person.staff_id.clone());
+        self.is_same_system(other) && who(self) == who(other)
     }
 
     fn is_same_system(&self, other: &Self) -> bool {

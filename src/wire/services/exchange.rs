@@ -173,7 +173,7 @@ impl Services {
     }
 
     /// The steps of a thread that a caller may see: all for the sender and for on-call
-    /// staff, its own for a recipient. Looks by auditors are not among them.
+    /// staff, its own for a recipient.
     fn thread_for(&self, peer: &Peer, facts: &[u8], thread: u64) -> Vec<proto::ThreadEntry> {
         let agency = peer.agency.as_str();
         let all = proto::decode::<Facts>(facts).is_ok_and(|facts| facts.sender == agency)
@@ -181,9 +181,8 @@ impl Services {
         let about = |inbox: &str| inbox.split('/').next() == Some(agency);
         let mut steps = self.broker.thread(thread);
         steps.retain(|step| {
-            let look = step.r#type() == proto::EntryType::Query;
             let own = step.sender == agency || about(&step.inbox) || step.entry == thread;
-            !look && (all || own)
+            all || own
         });
         steps
     }
