@@ -87,6 +87,8 @@ pub struct Shared {
     recent: Recent,
     admission: Arc<Admission>,
     hub: Hub,
+    /// When the exchange was opened.
+    started: Moment,
     clock: Arc<dyn Clock>,
     stopped: AtomicBool,
     /// The disk is so full that concerns are put off.
@@ -160,6 +162,11 @@ impl Broker {
     /// Now, as the ledger counts it.
     pub fn now(&self) -> Moment {
         self.shared.now()
+    }
+
+    /// When the exchange was opened.
+    pub fn started(&self) -> Moment {
+        self.shared.started
     }
 
     /// Whether the disk is so full that concerns are put off.

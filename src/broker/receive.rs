@@ -14,6 +14,7 @@ use tokio::{
 
 use super::{Broker, Error, hub::Heard, records};
 use crate::{
+    clock::Moment,
     directory,
     domain::ids::InboxId,
     limits,
@@ -89,6 +90,13 @@ impl Broker {
     /// When an inbox's system was heard from.
     pub fn heard(&self, inbox: &InboxId) -> Heard {
         self.shared.hub.heard(inbox)
+    }
+
+    /// Whether nobody listens for an inbox, and nobody has asked for it for a while.
+    pub fn is_silent(&self, inbox: &InboxId, now: Moment) -> bool {
+        let heard = self.heard(inbox);
+        let last = heard.last.unwrap_or(self.shared.started);
+        heard.streams == 0 && now >= last.after(limits::SILENT_AFTER)
     }
 
     /// An inbox's system asks what waits there.

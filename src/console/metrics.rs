@@ -69,6 +69,8 @@ struct Waiting {
     by_rung: BTreeMap<(Urgency, Duty, Attended, Rung), u64>,
     /// The age of the oldest that nobody has acknowledged, in seconds.
     oldest: BTreeMap<(String, Urgency), u64>,
+    /// Not fetched, by inboxes that have not been heard from for a while.
+    silent: BTreeMap<(String, Urgency), u64>,
 }
 
 /// Whether a member of the on-call staff has said to be dealing with it: then nobody is woken.
@@ -92,6 +94,12 @@ impl Waiting {
             waiting.open += 1;
             if !record.exercise {
                 waiting.count(&record, now);
+                let holder = &record.delivery.holder;
+                let queued = record.delivery.state == State::Queued;
+                if queued && operators.broker.is_silent(holder, operators.clock.now()) {
+                    let (urgency, _) = Urgency::effective(Some(&record.urgency));
+                    *waiting.silent.entry((holder.to_string(), urgency)).or_default() += 1;
+                }
             }
         }
         waiting
@@ -139,6 +147,12 @@ impl Waiting {
         });
         let help = "Age of the oldest delivery that nobody has acknowledged";
         page.many("cairn_oldest_unacknowledged_age_seconds", help, oldest);
+        let silent = self.silent.iter().map(|((inbox, urgency), count)| {
+            (format!("urgency=\"{}\",inbox=\"{inbox}\"", urgency.as_str()), *count)
+        });
+        let help =
+            "Deliveries not fetched, at inboxes whose systems have not been here for 5 minutes";
+        page.many("cairn_deliveries_at_silent_inboxes", help, silent);
     }
 }
 
@@ -223,9 +237,6 @@ fn connections(operators: &Operators, page: &mut Page) {
 
 /// The channels that tell people.
 fn channels(operators: &Operators, page: &mut Page) {
-    if operators.channels.is_empty() {
-        return;
-    }
     let now = operators.clock.now().seconds();
     let age = |at: u64| if at == 0 { 0 } else { now.saturating_sub(at) };
     type Of = fn(&ChannelCounts) -> &AtomicU64;

@@ -48,8 +48,6 @@ pub struct Inner {
     pub(super) trust: Arc<Trust>,
     /// How people reach it; what a form's origin must be.
     pub(super) url: String,
-    /// When the exchange was started.
-    pub(super) started: Moment,
     pub(super) looks: Looks,
     pub(super) live: Arc<Semaphore>,
     pub(super) ended: CancellationToken,
@@ -88,7 +86,6 @@ impl Console {
         url: String,
         ended: CancellationToken,
     ) -> Self {
-        let started = broker.now();
         let live = Arc::new(Semaphore::new(limits::LIVE_PAGES_MAX));
         let (looks, boards, tally) = (Looks::default(), Boards::default(), Arc::default());
         Self(Arc::new(Inner {
@@ -96,7 +93,6 @@ impl Console {
             people,
             trust,
             url,
-            started,
             looks,
             live,
             ended,

@@ -19,6 +19,7 @@ mod keys;
 mod kill;
 mod life;
 mod network;
+mod notify;
 mod on_call;
 mod overload;
 mod privacy;

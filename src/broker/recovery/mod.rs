@@ -196,6 +196,7 @@ pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Running, OpenE
         recent: Recent::default(),
         admission: Arc::default(),
         hub: Hub::default(),
+        started: clock.now(),
         clock,
         stopped: AtomicBool::new(false),
         low: AtomicBool::new(false),

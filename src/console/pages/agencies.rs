@@ -21,7 +21,7 @@ use crate::{
     },
     directory::Directory,
     domain::ids::InboxId,
-    limits, proto,
+    proto,
 };
 
 /// What ends within this is said.
@@ -195,7 +195,7 @@ fn moment(seconds: i64) -> Moment {
 pub(super) fn silent(console: &Console, board: &Board, now: Moment) -> Markup {
     let directory = console.broker.directory();
     let waits = board.queues().into_iter().filter(|(_, queue)| queue.undelivered > 0);
-    let silent: Vec<_> = waits.filter(|(inbox, _)| is_silent(console, inbox, now)).collect();
+    let silent: Vec<_> = waits.filter(|(inbox, _)| console.broker.is_silent(inbox, now)).collect();
     html! {
         @if !silent.is_empty() {
             section aria-labelledby="silent" {
@@ -221,12 +221,6 @@ pub(super) fn silent(console: &Console, board: &Board, now: Moment) -> Markup {
     }
 }
 
-fn is_silent(console: &Console, inbox: &InboxId, now: Moment) -> bool {
-    let heard = console.broker.heard(inbox);
-    let last = heard.last.unwrap_or(console.started);
-    heard.streams == 0 && now >= last.after(limits::SILENT_AFTER)
-}
-
 /// When an inbox's system was there.
 fn heard(console: &Console, inbox: &InboxId, now: Moment) -> Markup {
     match console.broker.heard(inbox) {
@@ -235,7 +229,7 @@ fn heard(console: &Console, inbox: &InboxId, now: Moment) -> Markup {
             html! { span.away { "Last here " (words::time(last, now)) } }
         }
         Heard { last: None, .. } => {
-            html! { span.away { "Not here since this exchange was started, " (words::time(console.started, now)) } }
+            html! { span.away { "Not here since this exchange was started, " (words::time(console.broker.started(), now)) } }
         }
     }
 }

@@ -52,7 +52,7 @@ pub(in crate::console) async fn page(
                 div { dt { "Concerns accepted" } dd { (words::grouped(summary.concerns)) } }
                 div { dt { "Refusals recorded" } dd { (words::grouped(summary.refusals)) } }
                 div { dt { "Rungs climbed" } dd { (words::grouped(console.broker.count("escalations"))) } }
-                div { dt { "Running since" } dd { (words::day_and_time(console.started)) } }
+                div { dt { "Running since" } dd { (words::day_and_time(console.broker.started())) } }
                 div { dt { "Written since" } dd { (words::grouped(counts.entries.load(Ordering::Relaxed))) " entries in "
                     (words::grouped(counts.batches.load(Ordering::Relaxed))) " batches" } }
             }
