@@ -45,6 +45,9 @@ pub struct Config {
     /// The console for people. Absent: none is served.
     #[serde(default)]
     pub console: Option<ConsoleSettings>,
+    /// The synthetic concern. Absent: none is sent.
+    #[serde(default)]
+    pub probe: Option<ProbeSettings>,
     /// Ways to tell people, at most [`limits::CHANNELS_MAX`].
     #[serde(default)]
     pub notify: Vec<ChannelSettings>,
@@ -108,6 +111,17 @@ impl ConsoleSettings {
         }
         None
     }
+}
+
+/// As whom the synthetic concern is sent, each minute, to itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeSettings {
+    /// The folder of a system with the role `agency`, whose agency has an inbox.
+    pub system: PathBuf,
+    /// An agreement that its agency is party to, for the class `wellbeing` and the lawful basis
+    /// `public_task`.
+    pub agreement: String,
 }
 
 /// One way to tell people that nobody has acted.
@@ -281,6 +295,9 @@ impl Config {
         let shown = console.flat_map(|console| [&mut console.certificate, &mut console.key]);
         for path in paths.into_iter().chain(&mut tls.crls).chain(shown.flatten()) {
             *path = folder.join(&path);
+        }
+        if let Some(probe) = &mut self.probe {
+            probe.system = folder.join(&probe.system);
         }
         for channel in &mut self.notify {
             let files = [&mut channel.secret, &mut channel.routing_key, &mut channel.password];

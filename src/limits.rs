@@ -298,6 +298,15 @@ pub const LIVE_INTERVAL: Duration = Duration::from_secs(2);
 /// An inbox that nobody listens for, and nobody asked for, is silent after this long.
 pub const SILENT_AFTER: Duration = Duration::from_secs(5 * 60);
 
+// --- the synthetic concern ---
+
+/// How often one is sent.
+pub const PROBE_INTERVAL: Duration = Duration::from_secs(60);
+/// How long one may take from its sealing to the answer.
+pub const PROBE_TIME_MAX: Duration = Duration::from_secs(30);
+
+const _: () = assert!(PROBE_TIME_MAX.as_secs() < PROBE_INTERVAL.as_secs());
+
 // --- notices to people ---
 
 /// How often a channel looks whether there is something to tell.

@@ -31,6 +31,7 @@ pub(super) fn text(operators: &Operators) -> String {
     ledger(operators, &mut page, waiting.open);
     connections(operators, &mut page);
     channels(operators, &mut page);
+    probe(operators, &mut page);
     page.0
 }
 
@@ -233,6 +234,22 @@ fn connections(operators: &Operators, page: &mut Page) {
         let help = "Invitations' links that nobody was given, or that were used before";
         page.one("cairn_console_unknown_links_total", help, load(&sign_ins.unknown_links));
     }
+}
+
+/// The concern that proves the path. Without one there is nothing to be late.
+fn probe(operators: &Operators, page: &mut Page) {
+    let now = operators.clock.now().seconds();
+    let started = operators.broker.started().seconds();
+    let (mut age, mut took, mut failed) = (0, 0, 0);
+    if let Some(probe) = &operators.probe {
+        age = now.saturating_sub(load(&probe.last_success).max(started));
+        (took, failed) = (load(&probe.took_micros), load(&probe.failed));
+    }
+    let help = "Since a synthetic concern last went the whole way, or since the start";
+    page.one("cairn_probe_age_seconds", help, age);
+    let help = "How long it took, from its sealing to the sender's having the answer";
+    page.one("cairn_probe_duration_seconds", help, took as f64 / 1e6);
+    page.one("cairn_probe_failed_total", "Synthetic concerns that did not", failed);
 }
 
 /// The channels that tell people.

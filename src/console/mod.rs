@@ -32,5 +32,5 @@ mod story;
 mod visit;
 mod words;
 
-pub use operators::Operators;
+pub use operators::{Operators, ProbeCounts};
 pub use site::{Console, Tally};

@@ -4,7 +4,10 @@
 //!
 //! Holds: I12. Knows: broker, listener, identity.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
@@ -34,6 +37,19 @@ pub struct Operators {
     pub sign_ins: Option<Arc<Tally>>,
     /// How the channels do that tell people, by name.
     pub channels: Vec<(String, Arc<ChannelCounts>)>,
+    /// How the synthetic concern does, if one is sent.
+    pub probe: Option<Arc<ProbeCounts>>,
+}
+
+/// How the synthetic concern does.
+#[derive(Debug, Default)]
+pub struct ProbeCounts {
+    /// When one last came to its end, Unix seconds; 0: not since the start.
+    pub last_success: AtomicU64,
+    /// How long that took, microseconds.
+    pub took_micros: AtomicU64,
+    /// How many did not, since the start.
+    pub failed: AtomicU64,
 }
 
 impl Operators {

@@ -164,6 +164,16 @@ impl Directory {
         self.agreements.get(id).map(|(agreement, _)| agreement)
     }
 
+    /// All agreements, by id.
+    pub fn agreements(&self) -> impl Iterator<Item = &proto::Agreement> {
+        self.agreements.values().map(|(agreement, _)| agreement)
+    }
+
+    /// The sealing keys of an inbox, oldest first.
+    pub fn sealing_keys_of(&self, inbox: &InboxId) -> &[KnownSealingKey] {
+        self.sealing.get(inbox).map_or(&[], Vec::as_slice)
+    }
+
     /// Whether this system is known, not suspended, and has the role.
     pub fn has_role(&self, agency: &str, system: &str, role: Role) -> bool {
         self.systems.get(&(agency.to_owned(), system.to_owned())).is_some_and(|known| {

@@ -3,6 +3,7 @@
 //! Knows: everything.
 
 pub mod founding;
+mod probe;
 mod visitors;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -11,7 +12,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower::util::MapResponse;
 
-use self::visitors::Visitors;
+use self::{probe::Probe, visitors::Visitors};
 use crate::{
     broker::{
         self, Broker,
@@ -55,6 +56,9 @@ pub enum StartError {
     /// A way to tell people.
     #[error(transparent)]
     Notify(#[from] SetupError),
+    /// The synthetic concern.
+    #[error("{0:#}")]
+    Probe(anyhow::Error),
     /// What the file system says.
     #[error("{}: {source}", path.display())]
     Folder {
@@ -120,6 +124,8 @@ impl Server {
             None => None,
         };
         let ways = channels(config, &folder)?;
+        let prober = config.probe.as_ref().map(|settings| Probe::new(settings, &config.data));
+        let prober = prober.transpose().map_err(StartError::Probe)?;
         let opening = Arc::clone(&clock);
         let running = tokio::task::spawn_blocking(move || recovery::open(&folder, opening))
             .await
@@ -155,10 +161,15 @@ impl Server {
             channels.push(teller.counts());
             tasks.push(tokio::spawn(teller.run(ended.clone())));
         }
+        let probe = prober.as_ref().map(Probe::counts);
+        if let Some(prober) = prober {
+            tasks.push(tokio::spawn(prober.run(ended.clone())));
+        }
         if let Some(socket) = operators {
             metrics = Some(local(&socket, config.listen)?);
             let (connections, trust) = (Arc::clone(&connections), Arc::clone(&trust));
-            let operators = Operators { broker, connections, trust, clock, sign_ins, channels };
+            let operators =
+                Operators { broker, connections, trust, clock, sign_ins, channels, probe };
             tasks.push(tokio::spawn(operators.serve(socket, ended.clone())));
         }
         tracing::info!(%address, "serving");

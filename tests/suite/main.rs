@@ -23,6 +23,7 @@ mod notify;
 mod on_call;
 mod overload;
 mod privacy;
+mod probe;
 mod process;
 mod readme;
 mod refuse;

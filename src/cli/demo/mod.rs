@@ -1,8 +1,8 @@
 //! `cairn demo`: the main job, whole and real, in one command.
 //!
 //! ```text
-//! sender      every agency pushes its lines of the pack, in order
-//! recipient   every agency that is not silent stores, acts, tells the sender
+//! sender      every agency pushes its lines of the pack, in order; those that are not silent
+//!             receive as wire::client::simulated does
 //! tally       what came of it, counted from receipts and from the exchange
 //! keep        what `--keep` leaves for others to check
 //! ```
@@ -13,7 +13,6 @@
 
 mod keep;
 mod pack;
-mod recipient;
 mod sender;
 mod tally;
 mod visitor;
@@ -36,7 +35,6 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     pack::Pack,
-    recipient::Recipient,
     sender::{Fate, Numbered},
     tally::{Expected, Tally},
 };
@@ -53,6 +51,7 @@ use crate::{
     domain::document::Document,
     proto::GetSummaryRequest,
     server::Server,
+    wire::client::simulated::Recipient,
 };
 
 /// Nothing moving for this long means that something is wrong.

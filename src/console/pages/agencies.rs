@@ -44,6 +44,7 @@ pub(in crate::console) async fn page(
         h1 { "Agencies" }
         div data-live="agencies" {
             (silent(&console, &board, visit.now))
+            (agreements(&directory, visit.now))
             h2 { "All of them" }
             div.scroll tabindex="0" role="region" aria-label="Agencies and their inboxes" {
                 table {
@@ -162,24 +163,58 @@ fn seniors(area: &proto::Area) -> Markup {
     }
 }
 
-/// The signing keys of an agency's systems, and when they end.
+/// The keys of an agency, and when they end.
 fn keys(directory: &Directory, agency: &str, now: Moment) -> Markup {
-    let now_seconds = now.unix_seconds();
-    let keys: Vec<_> = directory.keys_of(agency).collect();
+    let signing: Vec<_> = directory.keys_of(agency).collect();
+    let sealing = directory.inboxes_of(agency).filter_map(|inbox| {
+        // Of each inbox the one in use, or the last that was.
+        let keys = directory.sealing_keys_of(inbox);
+        Some((inbox, directory.sealing_key(inbox, now).or(keys.last())?))
+    });
     html! {
-        h2 { "Signing keys" }
-        @if keys.is_empty() { p { "None: this agency cannot send." } }
-        @else {
-            ul {
-                @for key in keys {
-                    @let end = key.record.valid_to;
-                    li {
-                        (key.record.system) ": "
-                        @if key.revoked.is_some() { "revoked" }
-                        @else if end == 0 { "valid until it is revoked" }
-                        @else if end <= now_seconds { "ended " (words::time(moment(end), now)) }
-                        @else if end - now_seconds < SOON_SECONDS { strong.ill { "ends soon: " (words::time(moment(end), now)) } }
-                        @else { "valid until " (words::time(moment(end), now)) }
+        h2 { "Keys" }
+        @if signing.is_empty() { p { "No signing key: this agency cannot send." } }
+        ul {
+            @for key in signing {
+                li { "Signing, " (key.record.system) ": "
+                    @if key.revoked.is_some() { "revoked" } @else { (end(key.record.valid_to, now)) } }
+            }
+            @for (inbox, key) in sealing {
+                li { "Sealing, " (inbox) ": " (end(key.record.valid_to, now)) }
+            }
+        }
+    }
+}
+
+/// When a key ends.
+fn end(valid_to: i64, now: Moment) -> Markup {
+    let left = valid_to - now.unix_seconds();
+    html! {
+        @if valid_to == 0 { "valid until it is replaced or revoked" }
+        @else if left <= 0 { strong.ill { "ended " (words::time(moment(valid_to), now)) } }
+        @else if left < SOON_SECONDS { strong.ill { "ends soon: " (words::time(moment(valid_to), now)) } }
+        @else { "valid until " (words::time(moment(valid_to), now)) }
+    }
+}
+
+/// Agreements that have ended, or are past the day on which they were to be looked at again.
+fn agreements(directory: &Directory, now: Moment) -> Markup {
+    let today = now.london_date().to_string();
+    let past = |day: &str| !day.is_empty() && day < today.as_str();
+    let late: Vec<_> = directory
+        .agreements()
+        .filter(|agreement| past(&agreement.review_by) || past(&agreement.valid_to))
+        .collect();
+    html! {
+        @if !late.is_empty() {
+            section aria-labelledby="agreements" {
+                h2 #agreements { "Agreements to be looked at" }
+                ul {
+                    @for agreement in late {
+                        li { strong { (agreement.title) } " " span.muted { (agreement.id) } ": "
+                            @if past(&agreement.valid_to) { "ended after " (agreement.valid_to) }
+                            @else { "to be reviewed by " (agreement.review_by) }
+                            ". Parties: " (agreement.parties.join(", ")) "." }
                     }
                 }
             }

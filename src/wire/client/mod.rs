@@ -12,6 +12,7 @@ pub mod folder;
 pub mod open;
 pub mod outbox;
 mod proved;
+pub mod simulated;
 
 use std::sync::{Arc, RwLock};
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use cairn::{
     clock::Clock,
     proto::{self, EntryType, QueryRequest, directory_change::Change},
+    wire::client::enrol,
 };
 use http::StatusCode;
 use serde_json::json;
@@ -13,7 +14,7 @@ use serde_json::json;
 use super::{on_call, world};
 use crate::{
     escalation::{at_minute, sent_to_school},
-    support::{World, next, statements::*},
+    support::{EXCHANGE, World, agreement, next, statements::*},
 };
 
 /// Every page there is, for a concern.
@@ -86,6 +87,15 @@ async fn each_number_leads_to_a_list_of_exactly_that_length() {
     for link in okafor.get("/agencies").await.links() {
         assert_eq!(okafor.get(&link).await.status, StatusCode::OK, "{link}");
     }
+    let overdue = proto::Agreement {
+        review_by: "2026-01-31".into(),
+        ..agreement("all", &["police", "school", "social-work"])
+    };
+    let signers = ["police", "school", "social-work"].map(|agency| world.agency(agency).folder());
+    let change = enrol::signed(EXCHANGE, Change::Agreement(overdue), &signers);
+    world.admin.apply(change).await.unwrap();
+    let agencies = okafor.get("/agencies").await;
+    assert!(agencies.text.contains("to be reviewed by 2026-01-31"));
     let at_school = okafor.get("/deliveries?show=all&at=school/duty").await;
     assert_eq!(at_school.rows(), 5);
     assert_eq!(okafor.get("/deliveries?show=nonsense").await.status, StatusCode::NOT_FOUND);

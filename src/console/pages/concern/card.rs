@@ -76,7 +76,7 @@ impl Concern<'_> {
                                 " " (words::time(step.at, self.visit.now))
                                 @if !step.by.is_empty() { span.muted { ", " (step.by) } }
                             }
-                            None if !reached => { span.muted { " not yet" } }
+                            None if !reached => { span.muted { " – not yet" } }
                             None => {}
                         }
                     }

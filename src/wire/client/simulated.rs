@@ -1,7 +1,7 @@
-//! One simulated agency as a recipient: stores what comes, then does what a person
-//! would do, marked `simulated`.
+//! An agency that nobody is behind, as a recipient: stores what comes, then does what a person
+//! would do, marked `simulated`. For demonstrations, and for the concern that proves the path.
 //!
-//! Knows: wire::client, domain.
+//! Knows: domain, proto.
 
 use std::{
     collections::HashSet,
@@ -16,20 +16,20 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 
+use super::{Client, compose::About, open};
 use crate::{
     domain::ids::InboxId,
     proto::{
         self, Acknowledgement, Decision, Facts, Feedback, Incoming, Opened, Person, Stored,
         receive_response::Item, statement::Act,
     },
-    wire::client::{Client, compose::About, open},
 };
 
 /// How many statements one agency works on at once.
 const AT_ONCE: usize = 8;
 
 /// An agency's receiving side.
-pub(super) struct Recipient {
+pub struct Recipient {
     client: Client,
     /// Where received documents go: `<folder>/<role>.jsonl`.
     folder: PathBuf,
@@ -40,14 +40,20 @@ pub(super) struct Recipient {
 
 impl Recipient {
     /// Receives into a folder.
-    pub(super) fn new(client: Client, folder: PathBuf) -> anyhow::Result<Arc<Self>> {
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn new(client: Client, folder: PathBuf) -> anyhow::Result<Arc<Self>> {
         fs::create_dir_all(&folder)?;
         let (taken, file) = (Mutex::new(HashSet::new()), Mutex::new(()));
         Ok(Arc::new(Self { client, folder, taken, file }))
     }
 
     /// Receives until told to end.
-    pub(super) async fn run(self: Arc<Self>, ended: CancellationToken) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// When the stream ends, or something that came cannot be verified.
+    pub async fn run(self: Arc<Self>, ended: CancellationToken) -> anyhow::Result<()> {
         let mut stream = self.client.receive(Vec::new()).await?;
         let window = Arc::new(Semaphore::new(AT_ONCE));
         let mut work: JoinSet<anyhow::Result<()>> = JoinSet::new();
