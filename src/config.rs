@@ -144,9 +144,9 @@ pub struct ChannelSettings {
     /// The authorities that its server's certificate may be of, PEM.
     #[serde(default = "authorities")]
     pub ca: PathBuf,
-    /// Of e-mail: to whom.
+    /// Of e-mail: to whom; one address, so that a closed one keeps no other from being told.
     #[serde(default)]
-    pub to: Vec<String>,
+    pub to: String,
     /// Of e-mail: from whom.
     #[serde(default)]
     pub from: String,

@@ -321,6 +321,8 @@ pub const NOTIFY_TIME_MAX: Duration = Duration::from_secs(15);
 pub const NOTIFY_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Notices of one channel that wait beside its place in the ledger; then it looks no further.
 pub const NOTICES_WAITING_MAX: usize = 1_000;
+/// The same, with those that wait for the hour, or for whoever is dealing with them.
+pub const NOTICES_HELD_MAX: usize = 10_000;
 /// Entries that a channel looks at at once.
 pub const NOTIFY_LOOK_ENTRIES: u64 = 10_000;
 /// Channels that an exchange may have.

@@ -23,18 +23,15 @@ use crate::{
 pub(super) struct Mail {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
-    to: Vec<Mailbox>,
+    to: Mailbox,
 }
 
 impl Mail {
     pub(super) fn new(settings: &ChannelSettings) -> Result<Self, String> {
-        let mailbox = |text: &String| {
-            text.parse::<Mailbox>().map_err(|_| format!("{text} is no address for e-mail"))
+        let mailbox = |what: &str, text: &str| {
+            text.parse::<Mailbox>().map_err(|_| format!("{what} must be an address for e-mail"))
         };
-        let to = settings.to.iter().map(mailbox).collect::<Result<Vec<_>, _>>()?;
-        if to.is_empty() {
-            return Err("to must name at least one address".into());
-        }
+        let (from, to) = (mailbox("from", &settings.from)?, mailbox("to", &settings.to)?);
         let (host, port) = settings
             .server
             .rsplit_once(':')
@@ -49,10 +46,10 @@ impl Mail {
             let credentials = Credentials::new(settings.username.clone(), text.trim().to_owned());
             transport = transport.credentials(credentials);
         }
-        Ok(Self { transport: transport.build(), from: mailbox(&settings.from)?, to })
+        Ok(Self { transport: transport.build(), from, to })
     }
 
-    /// Sends one notice; taken if the server takes it for every address.
+    /// Sends one notice; taken if the server takes it.
     pub(super) async fn tell(&self, notice: &Notice) -> Result<(), Failure> {
         let message = self.message(notice).map_err(|error| Failure::Notice(error.to_string()))?;
         match self.transport.send(message).await {
@@ -64,14 +61,12 @@ impl Mail {
 
     fn message(&self, notice: &Notice) -> Result<Message, lettre::error::Error> {
         let id = format!("<{}.{}@cairn>", notice.entry, notice.exchange.replace('/', "."));
-        let mut message = Message::builder()
+        let message = Message::builder()
             .from(self.from.clone())
+            .to(self.to.clone())
             .subject(notice.summary())
             .message_id(Some(id))
             .header(ContentType::TEXT_PLAIN);
-        for to in &self.to {
-            message = message.to(to.clone());
-        }
         let link = match notice.link.as_str() {
             "" => String::new(),
             link => format!("\n\n{link}"),

@@ -1,16 +1,18 @@
 //! Telling people: notices that leave the exchange, by webhook and by e-mail.
 //!
 //! ```text
-//! notice    what an entry of the ledger means for people: what is wrong, who, since when, what to do
-//! outbox    which entries a channel has yet to tell: the ledger is the queue, this is the place in it
+//! notice    what a rung means for people: what is wrong, who, since when, what to do
+//! outbox    what a channel has yet to tell: the ledger is the queue, this is the place in it
 //! shapes    the same notice for Alertmanager, PagerDuty and CloudEvents
 //! web       one POST, signed, following nothing
 //! mail      one message by SMTP
 //! ```
 //!
-//! Each channel reads the ledger from where it stopped, and tries again without end: what it has
-//! told is written down after it was taken, so a crash repeats a notice and never loses one. No
-//! notice holds a child's name, a word of a concern or a sender's own reference.
+//! Each channel reads the ledger's rungs from where it stopped, and tries again without end. An
+//! incident is written down before it is told and struck out once it is over, so a crash repeats a
+//! notice, never loses one, and leaves none standing. What somebody has done meanwhile wakes
+//! nobody; nor, for as long as it lasts, what somebody on call is dealing with. No notice holds a
+//! child's name, a word of a concern or a sender's own reference.
 //!
 //! Holds: I7, I10, I12. Knows: broker, directory, domain, identity, proto, config, clock, limits.
 
@@ -34,12 +36,15 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     mail::Mail,
-    notice::{Notice, What},
-    outbox::Outbox,
+    notice::{Key, Notice, Stands, What},
+    outbox::{Incident, Outbox},
     web::Web,
 };
 use crate::{
-    broker::Broker,
+    broker::{
+        Broker,
+        records::{self, DeliveryRecord},
+    },
     clock::Clock,
     config::{ChannelKind, ChannelSettings},
     limits,
@@ -89,41 +94,43 @@ enum Way {
 pub struct Channel {
     settings: ChannelSettings,
     way: Way,
+    path: PathBuf,
+    /// Where it stopped; none if it is new.
+    place: Option<Outbox>,
 }
 
 impl Channel {
-    /// Reads its secrets and authorities.
+    /// Reads its secrets and authorities, and its place in the ledger, which is kept in `folder`.
     ///
     /// # Errors
     /// [`SetupError`], which says what to mend.
-    pub fn new(settings: &ChannelSettings) -> Result<Self, SetupError> {
+    pub fn new(settings: &ChannelSettings, folder: &Path) -> Result<Self, SetupError> {
+        let fail = |fault| SetupError { name: settings.name.to_string(), fault };
         let way = match settings.kind {
             ChannelKind::Email => Mail::new(settings).map(Box::new).map(Way::Mail),
             _ => Web::new(settings).map(Box::new).map(Way::Web),
         };
-        let fail = |fault| SetupError { name: settings.name.to_string(), fault };
-        Ok(Self { settings: settings.clone(), way: way.map_err(fail)? })
+        let path = folder.join(format!("{}.json", settings.name));
+        let place = Outbox::read(&path);
+        let place = place.map_err(|error| fail(format!("{}: {error}", path.display())))?;
+        Ok(Self { settings: settings.clone(), way: way.map_err(fail)?, path, place })
     }
 
-    /// Puts it to work for a broker. Its place in the ledger is kept in `folder`; its links begin
-    /// with `console`.
-    pub fn teller(
-        self,
-        broker: &Broker,
-        clock: &Arc<dyn Clock>,
-        console: Option<&str>,
-        folder: &Path,
-    ) -> Teller {
-        let Self { settings, way } = self;
-        Teller {
-            path: folder.join(format!("{}.json", settings.name)),
-            console: console.unwrap_or_default().to_owned(),
-            broker: broker.clone(),
-            clock: Arc::clone(clock),
-            counts: Arc::default(),
-            settings,
-            way,
-        }
+    /// Puts it to work for a broker, from where it stopped, or from now on. Its links begin with
+    /// `console`.
+    pub fn teller(self, broker: &Broker, clock: &Arc<dyn Clock>, console: Option<&str>) -> Teller {
+        let Self { settings, way, path, place } = self;
+        let outbox = place.unwrap_or_else(|| {
+            let new = Outbox::at_end(&path, broker.tree().head().growth.size());
+            // If it cannot be, it is tried again with the first that there is to tell.
+            if let Err(error) = new.write() {
+                tracing::error!(channel = %settings.name, %error, "a place cannot be written down");
+            }
+            new
+        });
+        let (broker, clock, counts) = (broker.clone(), Arc::clone(clock), Arc::default());
+        let console = console.unwrap_or_default().to_owned();
+        Teller { settings, way, broker, clock, console, outbox, counts }
     }
 }
 
@@ -135,9 +142,12 @@ pub struct Teller {
     clock: Arc<dyn Clock>,
     /// Where people find more.
     console: String,
-    path: PathBuf,
+    outbox: Outbox,
     counts: Arc<ChannelCounts>,
 }
+
+/// The channel is not there: nothing else is tried for a while.
+struct Away;
 
 impl Teller {
     /// Its name, and how it does.
@@ -146,131 +156,182 @@ impl Teller {
     }
 
     /// Tells what is to be told, until `ended` says so.
-    pub async fn run(self, ended: CancellationToken) {
+    pub async fn run(mut self, ended: CancellationToken) {
         let mut pause = Duration::ZERO;
-        let opening = (self.path.clone(), self.broker.tree().head().growth.size());
-        let opened = blocking(move || Outbox::open(&opening.0, opening.1)).await;
-        let mut outbox = match opened {
-            Ok(outbox) => outbox,
-            Err(error) => {
-                tracing::error!(channel = %self.settings.name, %error,
-                    "people are not told: this channel's place in the ledger cannot be read");
-                return;
-            }
-        };
         loop {
             let wait = limits::NOTIFY_INTERVAL.max(pause);
             if ended.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                 return;
             }
-            let round = self.round(&mut outbox);
-            let Some(well) = ended.run_until_cancelled(round).await else { return };
-            pause = match well {
-                true => Duration::ZERO,
-                false => (2 * pause).clamp(limits::NOTIFY_DELAY_MIN, limits::NOTIFY_DELAY_MAX),
+            let Some(round) = ended.run_until_cancelled(self.round()).await else { return };
+            self.count();
+            pause = match round {
+                Ok(()) => Duration::ZERO,
+                Err(Away) => (2 * pause).clamp(limits::NOTIFY_DELAY_MIN, limits::NOTIFY_DELAY_MAX),
             };
         }
     }
 
-    /// Looks what is new, and tells what is due; whether the channel is there.
-    async fn round(&self, outbox: &mut Outbox) -> bool {
+    /// Looks what is new; tells what is due, and what has become of what was told.
+    async fn round(&mut self) -> Result<(), Away> {
         let size = self.broker.tree().head().growth.size();
         let broker = self.broker.clone();
-        if outbox.look(size, |entry| notice::matters(&broker, entry)) && !self.keep(outbox).await {
-            return false;
+        if self.outbox.look(size, |entry| notice::matters(&broker, entry)) {
+            // Not written, it is found again after a crash.
+            self.keep().await;
         }
-        let mut well = true;
-        for entry in outbox.due(Instant::now()) {
-            match self.tell(entry).await {
-                Ok(told) => {
-                    outbox.told(entry);
-                    self.counts.told.fetch_add(u64::from(told), Ordering::Relaxed);
-                    if !self.keep(outbox).await {
-                        return false;
-                    }
-                }
-                Err(None) => {}
-                Err(Some(failure)) => {
-                    well = self.failed(outbox, entry, failure).await;
-                    if !well {
-                        break;
-                    }
-                }
+        self.count();
+        for entry in self.outbox.due(Instant::now()) {
+            self.begin(entry).await?;
+        }
+        for (key, incident) in self.outbox.begun(Instant::now()) {
+            self.follow(&key, incident).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells of a rung, if what was to be done is still undone and nobody is dealing with it.
+    async fn begin(&mut self, entry: u64) -> Result<(), Away> {
+        let now = self.clock.now();
+        let known = notice::rung(&self.broker, entry).and_then(|(key, _)| {
+            let (record, stands) = notice::stands(&self.broker, &key, now)?;
+            Some((key, record, stands))
+        });
+        // Nobody is woken for an exercise, or for what somebody has done meanwhile.
+        let Some((key, record, stands)) = known.filter(|(.., stands)| *stands != Stands::Over)
+        else {
+            self.outbox.done(entry);
+            return Ok(());
+        };
+        let before = self.outbox.incident(&key);
+        let incident = Incident {
+            entry,
+            cared_for: before.and_then(|before| before.cared_for),
+            times: before.map_or(1, |before| before.times),
+        };
+        let notice = self.notice(What::Begun, (&key, &record), incident);
+        let quiet = !notice.is_pressing() && self.settings.is_quiet(now);
+        if quiet || matches!(stands, Stands::CaredFor(_)) {
+            self.outbox.hold(entry);
+            return Ok(());
+        }
+        // Written first: what those outside may have of it can then be taken back.
+        self.outbox.begin(key, incident);
+        if !self.keep().await {
+            return Err(Away);
+        }
+        match self.tell(&notice).await {
+            Ok(()) => {
+                self.outbox.done(entry);
+                self.keep().await;
+                Ok(())
+            }
+            Err(failure) => {
+                self.outbox.failed(entry, Instant::now());
+                self.failed(&notice, failure).await
             }
         }
-        self.count(outbox);
-        well
     }
 
-    /// Tells one; whether there was anything left to tell. `None`: not at this hour.
-    async fn tell(&self, entry: u64) -> Result<bool, Option<Failure>> {
-        let Some(notice) = Notice::of(&self.broker, &self.console, entry) else { return Ok(false) };
-        let stale = notice.what == What::Begun && notice.is_over;
+    /// Tells what has become of an incident: somebody is dealing with it, or no longer; it is over.
+    async fn follow(&mut self, key: &Key, incident: Incident) -> Result<(), Away> {
+        let Some((record, stands)) = notice::stands(&self.broker, key, self.clock.now()) else {
+            self.outbox.end(key);
+            return Ok(());
+        };
+        let what = match (stands, incident.cared_for) {
+            (Stands::Over, _) => What::Over,
+            (Stands::CaredFor(by), before) if before != Some(by) => What::CaredFor,
+            // Whoever was dealing with it has not: it is begun anew, as another incident, since
+            // tools ring nobody for one that was acknowledged.
+            (Stands::Undone, Some(_)) => What::Over,
+            (Stands::Undone | Stands::CaredFor(_), _) => return Ok(()),
+        };
+        let newest = Incident { entry: record.changed.1, ..incident };
+        let notice = self.notice(what, (key, &record), newest);
+        if let Err(failure) = self.tell(&notice).await {
+            self.outbox.refused(key, Instant::now());
+            return self.failed(&notice, failure).await;
+        }
+        match stands {
+            Stands::Over => self.outbox.end(key),
+            Stands::CaredFor(by) => {
+                self.outbox.begin(key.clone(), Incident { cared_for: Some(by), ..incident });
+            }
+            Stands::Undone => {
+                let times = incident.times.saturating_add(1);
+                self.outbox.begin(key.clone(), Incident { cared_for: None, times, ..incident });
+                self.outbox.again(incident.entry);
+            }
+        }
+        self.keep().await;
+        Ok(())
+    }
+
+    fn notice(&self, what: What, about: (&Key, &DeliveryRecord), incident: Incident) -> Notice {
+        let from = (&self.broker, self.console.as_str());
+        Notice::of(from, what, about, (incident.entry, incident.times))
+    }
+
+    /// Tells one, if this channel has a word for it.
+    async fn tell(&self, notice: &Notice) -> Result<(), Failure> {
         let wanted = match self.settings.kind {
-            ChannelKind::CloudEvents => true,
-            // Nobody is woken for what somebody has done meanwhile.
-            ChannelKind::PagerDuty => !stale,
-            ChannelKind::Alertmanager => !stale && notice.what != What::CaredFor,
-            ChannelKind::Email => !stale && notice.what == What::Begun,
+            ChannelKind::CloudEvents | ChannelKind::PagerDuty => true,
+            ChannelKind::Alertmanager => notice.what != What::CaredFor,
+            ChannelKind::Email => notice.what == What::Begun,
         };
         if !wanted {
-            return Ok(false);
+            return Ok(());
         }
-        if !notice.is_pressing() && self.settings.is_quiet(self.clock.now()) {
-            return Err(None);
-        }
-        let told = match &self.way {
-            Way::Web(web) => web.tell(&notice, self.clock.now()).await,
-            Way::Mail(mail) => mail.tell(&notice).await,
+        let telling = async {
+            match &self.way {
+                Way::Web(web) => web.tell(notice, self.clock.now()).await,
+                Way::Mail(mail) => mail.tell(notice).await,
+            }
         };
-        told.map(|()| true).map_err(Some)
+        let told = tokio::time::timeout(limits::NOTIFY_TIME_MAX, telling).await;
+        told.unwrap_or_else(|_| Err(Failure::Channel("it did not answer in time".into())))?;
+        self.counts.told.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
-    /// What comes of a failure; whether the others may still be tried.
-    async fn failed(&self, outbox: &mut Outbox, entry: u64, failure: Failure) -> bool {
+    /// What comes of a failure: whether others may still be tried.
+    async fn failed(&self, notice: &Notice, failure: Failure) -> Result<(), Away> {
         self.counts.failed.fetch_add(1, Ordering::Relaxed);
-        let channel = &self.settings.name;
+        let (channel, entry) = (&self.settings.name, notice.entry);
         match failure {
             Failure::Channel(fault) => {
                 tracing::warn!(%channel, fault, "people cannot be told; it is tried again");
-                false
+                Err(Away)
             }
             Failure::Notice(fault) => {
                 tracing::error!(%channel, entry, fault, "a notice was refused; it is tried again");
-                outbox.put_off(entry, Instant::now());
-                true
+                Ok(())
             }
             Failure::Redirect(to) => {
                 tracing::error!(%channel, to, "a redirect is not followed; set the address right");
                 if let Err(error) = self.broker.record_redirect(channel.as_str()).await {
                     tracing::error!(%error, "the refused redirect could not be recorded");
                 }
-                outbox.put_off(entry, Instant::now());
-                true
+                Ok(())
             }
         }
     }
 
     /// Writes the channel's place down; whether that went well.
-    async fn keep(&self, outbox: &Outbox) -> bool {
-        let (path, text) = (self.path.clone(), outbox.text());
-        let kept = blocking(move || crate::store::files::write_atomic(&path, &text)).await;
+    async fn keep(&mut self) -> bool {
+        let kept = tokio::task::block_in_place(|| self.outbox.write());
         if let Err(error) = &kept {
             tracing::error!(channel = %self.settings.name, %error, "a place cannot be written down");
         }
         kept.is_ok()
     }
 
-    fn count(&self, outbox: &Outbox) {
-        self.counts.waiting.store(outbox.waiting() as u64, Ordering::Relaxed);
-        let oldest = outbox.oldest().and_then(|entry| {
-            crate::broker::records::meta(self.broker.index(), entry).map(|meta| meta.time)
-        });
-        self.counts.oldest.store(oldest.map_or(0, |at| at / 1_000_000_000), Ordering::Relaxed);
+    fn count(&self) {
+        self.counts.waiting.store(self.outbox.waiting() as u64, Ordering::Relaxed);
+        let oldest = self.outbox.oldest();
+        let oldest = oldest.and_then(|entry| records::meta(self.broker.index(), entry));
+        let oldest = oldest.map_or(0, |meta| meta.time / 1_000_000_000);
+        self.counts.oldest.store(oldest, Ordering::Relaxed);
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }

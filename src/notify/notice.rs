@@ -1,14 +1,16 @@
-//! What an entry of the ledger means for people.
+//! What a rung of the ledger means for people, and what has become of it.
 //!
 //! What is wrong, who, since when, what to do, and where to find more; by inboxes and numbers
 //! alone.
 //!
 //! Holds: I12. Knows: broker, directory, domain, proto, clock.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     broker::{
         Broker,
-        records::{self, DeliveryRecord, EntryMeta},
+        records::{self, DeliveryRecord},
     },
     clock::Moment,
     domain::{
@@ -21,7 +23,7 @@ use crate::{
 /// What has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
-    /// Nobody has acted in time, and the next in line was told.
+    /// Nobody has acted in time.
     Begun,
     /// Somebody on call is dealing with it.
     CaredFor,
@@ -29,9 +31,50 @@ pub(super) enum What {
     Over,
 }
 
+/// What belongs together: one duty of one delivery.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(super) struct Key {
+    pub(super) concern: u64,
+    pub(super) addressed: InboxId,
+    pub(super) duty: Duty,
+}
+
+impl From<Key> for String {
+    fn from(key: Key) -> Self {
+        format!("{}/{}/{}", key.concern, key.addressed, key.duty.as_str())
+    }
+}
+
+impl TryFrom<String> for Key {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let read = || {
+            let (concern, rest) = text.split_once('/')?;
+            let (addressed, duty) = rest.rsplit_once('/')?;
+            let (concern, addressed) = (concern.parse().ok()?, addressed.parse().ok()?);
+            Some(Self { concern, addressed, duty: Duty::parse(duty)? })
+        };
+        read().ok_or("a key is concern/agency/role/duty")
+    }
+}
+
+/// Where a duty stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// It is not done, and nobody is dealing with it.
+    Undone,
+    /// Somebody is dealing with it, as this entry says.
+    CaredFor(u64),
+    /// It is done, or there is nothing left to do.
+    Over,
+}
+
 /// One notice.
 pub(super) struct Notice {
     pub(super) what: What,
+    /// The entry that it is about: a rung, or the delivery's newest step.
     pub(super) entry: u64,
     pub(super) at: Moment,
     pub(super) exchange: String,
@@ -43,7 +86,7 @@ pub(super) struct Notice {
     /// The inbox that has it.
     pub(super) inbox: String,
     pub(super) duty: Duty,
-    /// Who was told last.
+    /// How far the ladder was climbed.
     pub(super) rung: Rung,
     /// To whom it was offered then, or empty.
     pub(super) offered: String,
@@ -54,82 +97,93 @@ pub(super) struct Notice {
     pub(super) phone: String,
     /// The page of the concern, or empty where no console is served.
     pub(super) link: String,
-    /// Whether what was to be done has been done since.
-    pub(super) is_over: bool,
+    /// How often it was begun.
+    pub(super) times: u32,
 }
 
 /// Whether an entry could be something to tell; the rest is decided when it is told.
 pub(super) fn matters(broker: &Broker, entry: u64) -> bool {
-    let Some(meta) = records::meta(broker.index(), entry) else { return false };
-    what(records::kind_of(&meta)).is_some()
+    let meta = records::meta(broker.index(), entry);
+    meta.is_some_and(|meta| records::kind_of(&meta) == EntryType::Escalation)
 }
 
-fn what(kind: EntryType) -> Option<What> {
-    Some(match kind {
-        EntryType::Escalation => What::Begun,
-        EntryType::TakenCareOf => What::CaredFor,
-        EntryType::Acknowledgement
-        | EntryType::Decision
-        | EntryType::Feedback
-        | EntryType::Opened
-        | EntryType::Withdrawal => What::Over,
-        _ => return None,
-    })
+/// The rung of an entry: what it belongs to, and its facts. None of an exercise, which wakes
+/// nobody.
+pub(super) fn rung(broker: &Broker, entry: u64) -> Option<(Key, Facts)> {
+    let facts: Facts = proto::decode(&broker.record(entry).ok()?.facts).ok()?;
+    let key = Key {
+        concern: facts.answers?,
+        addressed: facts.inbox.parse().ok()?,
+        duty: Duty::parse(&facts.subject)?,
+    };
+    (!facts.exercise).then_some((key, facts))
+}
+
+/// The delivery of a key, and where its duty stands at a moment.
+pub(super) fn stands(broker: &Broker, key: &Key, now: Moment) -> Option<(DeliveryRecord, Stands)> {
+    let all = broker.deliveries(key.concern).into_iter();
+    let record = all.into_iter().find(|record| record.delivery.addressed == key.addressed)?;
+    let stands = match record.cared_for {
+        _ if !record.duties().contains(&key.duty) => Stands::Over,
+        Some((entry, until)) if until > now.seconds() => Stands::CaredFor(entry),
+        _ => Stands::Undone,
+    };
+    Some((record, stands))
 }
 
 impl Notice {
-    /// What there is to tell of an entry; `None` where nobody outside was, or need be, told:
-    /// exercises, and what was done in time.
-    pub(super) fn of(broker: &Broker, console: &str, entry: u64) -> Option<Self> {
-        let meta = records::meta(broker.index(), entry)?;
-        let what = what(records::kind_of(&meta))?;
-        let facts: Facts = proto::decode(&broker.record(entry).ok()?.facts).ok()?;
-        let record = delivery(broker, &meta, &facts)?;
-        if record.exercise {
-            return None;
-        }
-        let duty = match what {
-            What::Begun => Duty::parse(&facts.subject)?,
-            What::CaredFor => *record.duties().first()?,
-            What::Over => ended(records::kind_of(&meta))?,
-        };
-        let climbed = match what {
-            What::Begun => Rung::parse(&facts.code)?,
-            // Of what nobody was told there is nothing to take back.
-            What::CaredFor | What::Over => record.rung_of(duty)?,
-        };
+    /// What there is to tell of a delivery.
+    pub(super) fn of(
+        (broker, console): (&Broker, &str),
+        what: What,
+        (key, record): (&Key, &DeliveryRecord),
+        (entry, times): (u64, u32),
+    ) -> Self {
         let holder = &record.delivery.holder;
         let directory = broker.directory();
         let phone = directory.inbox(holder).map(|inbox| inbox.phone.clone()).unwrap_or_default();
         let link = match console.is_empty() {
             true => String::new(),
-            false => format!("{console}/concerns/{}", record.concern),
+            false => format!("{console}/concerns/{}", key.concern),
         };
-        Some(Self {
+        let offered = rung(broker, entry).map(|(_, facts)| facts.next_inbox).unwrap_or_default();
+        let at = records::meta(broker.index(), entry).map_or(0, |meta| meta.time);
+        Self {
             what,
             entry,
-            at: Moment(meta.time),
+            at: Moment(at),
             exchange: broker.exchange().to_owned(),
-            concern: record.concern,
+            concern: key.concern,
             sender: record.sender.clone(),
             urgency: record.urgency.clone(),
-            addressed: record.delivery.addressed.to_string(),
+            addressed: key.addressed.to_string(),
             inbox: holder.to_string(),
-            duty,
-            rung: climbed,
-            offered: facts.next_inbox.clone(),
+            duty: key.duty,
+            rung: record.rung_of(key.duty).unwrap_or(Rung::Deputy),
+            offered,
             since: Moment(record.accepted_at),
-            due: Moment::of_seconds(record.due.of(duty).due),
+            due: Moment::of_seconds(record.due.of(key.duty).due),
             phone,
             link,
-            is_over: !record.duties().contains(&duty),
-        })
+            times,
+        }
     }
 
-    /// What belongs together: one duty of one delivery.
-    pub(super) fn key(&self) -> String {
+    /// By what tools outside know an incident: one duty of one delivery, each time it was begun.
+    pub(super) fn incident(&self) -> String {
         let Self { exchange, concern, addressed, duty, .. } = self;
-        format!("{exchange}/{concern}/{addressed}/{}", duty.as_str())
+        let again = if self.times > 1 { format!("/{}", self.times) } else { String::new() };
+        format!("{exchange}/{concern}/{addressed}/{}{again}", duty.as_str())
+    }
+
+    /// By what a repeat of this very notice is known.
+    pub(super) fn id(&self) -> String {
+        let what = match self.what {
+            What::Begun => "begun",
+            What::CaredFor => "cared-for",
+            What::Over => "over",
+        };
+        format!("{}/{}/{what}", self.incident(), self.entry)
     }
 
     /// Whether it wakes people at night.
@@ -171,34 +225,4 @@ impl Notice {
             clock(self.due)
         )
     }
-}
-
-/// Which duty a statement ends.
-fn ended(kind: EntryType) -> Option<Duty> {
-    match kind {
-        EntryType::Decision => Some(Duty::Decide),
-        EntryType::Feedback => Some(Duty::Feedback),
-        EntryType::Acknowledgement | EntryType::Opened | EntryType::Withdrawal => {
-            Some(Duty::Acknowledge)
-        }
-        _ => None,
-    }
-}
-
-/// The delivery that an entry is about.
-fn delivery(broker: &Broker, meta: &EntryMeta, facts: &Facts) -> Option<DeliveryRecord> {
-    if let Some((concern, addressed)) = &meta.delivery {
-        return find(broker, *concern, addressed.as_str());
-    }
-    let concern = facts.answers?;
-    find(broker, concern, &facts.inbox)
-}
-
-/// Of a concern, the delivery addressed to an inbox; or, since people say where it is now, held
-/// there.
-fn find(broker: &Broker, concern: u64, inbox: &str) -> Option<DeliveryRecord> {
-    let inbox: InboxId = inbox.parse().ok()?;
-    let all = broker.deliveries(concern);
-    let addressed = all.iter().find(|record| record.delivery.addressed == inbox);
-    addressed.or_else(|| all.iter().find(|record| record.delivery.holder == inbox)).cloned()
 }

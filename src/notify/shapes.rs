@@ -63,7 +63,7 @@ fn pager_duty(notice: &Notice, routing_key: &str) -> Value {
     let mut event = json!({
         "routing_key": routing_key,
         "event_action": action,
-        "dedup_key": notice.key(),
+        "dedup_key": notice.incident(),
         "payload": {
             "summary": notice.summary(),
             "source": notice.exchange,
@@ -103,11 +103,11 @@ fn alert(notice: &Notice) -> Value {
         "description": notice.what_to_do(),
         "told": notice.rung.as_str(),
     });
-    let digest = Sha256::digest(notice.key());
+    let digest = Sha256::digest(notice.incident());
     let fingerprint: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     json!({
         "version": "4",
-        "groupKey": notice.key(),
+        "groupKey": notice.incident(),
         "truncatedAlerts": 0,
         "status": status,
         "receiver": "cairn",
@@ -137,10 +137,10 @@ fn cloud_event(notice: &Notice) -> Value {
     data["summary"] = json!(notice.summary());
     json!({
         "specversion": "1.0",
-        "id": notice.entry.to_string(),
+        "id": notice.id(),
         "source": format!("cairn://{}", notice.exchange),
         "type": kind,
-        "subject": notice.key(),
+        "subject": notice.incident(),
         "time": notice.at.rfc3339(),
         "datacontenttype": "application/json",
         "data": data,

@@ -15,7 +15,6 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    time::timeout,
 };
 
 use super::{Failure, notice::Notice, shapes};
@@ -65,7 +64,7 @@ impl Web {
     /// Posts one notice; taken if the answer is a 2xx.
     pub(super) async fn tell(&self, notice: &Notice, now: Moment) -> Result<(), Failure> {
         let (content, body) = shapes::body(self.kind, notice, &self.routing_key);
-        let id = format!("{}/{}", notice.exchange, notice.entry);
+        let id = notice.id();
         let timestamp = now.seconds().to_string();
         let signature = self.secret.sign(&id, &timestamp, &body);
         let path = self.url.path_and_query().map_or("/", |path| path.as_str());
@@ -79,11 +78,7 @@ impl Web {
             .header("webhook-signature", format!("v1,{signature}"))
             .body(Full::new(bytes::Bytes::from(body)))
             .map_err(|error| Failure::Channel(error.to_string()))?;
-        let answered = timeout(limits::NOTIFY_TIME_MAX, self.ask(request)).await;
-        let (status, to) = match answered {
-            Ok(answer) => answer.map_err(Failure::Channel)?,
-            Err(_) => return Err(Failure::Channel("it did not answer in time".into())),
-        };
+        let (status, to) = self.ask(request).await.map_err(Failure::Channel)?;
         match status {
             status if status.is_success() => Ok(()),
             status if status.is_redirection() => Err(Failure::Redirect(to)),

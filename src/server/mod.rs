@@ -147,20 +147,20 @@ impl Server {
             clock: Arc::clone(&clock),
         };
         let mut tasks = vec![tokio::spawn(listener.clone().serve(socket, service, ended.clone()))];
-        tasks.push(tokio::spawn(broker.clone().escalate(ended.clone())));
         tasks.push(tokio::spawn(watch_files(Arc::clone(&trust), ended.clone())));
         let (mut metrics, mut console, mut sign_ins) = (None, None, None);
         if let Some(visitors) = visitors {
             console = Some(visitors.url.clone());
             sign_ins = Some(visitors.serve(&broker, &listener, &ended, &mut tasks));
         }
-        let told = DataFolder::at(&config.data).told();
         let mut channels = Vec::new();
-        for channel in ways {
-            let teller = channel.teller(&broker, &clock, console.as_deref(), &told);
+        for way in ways {
+            let teller = way.teller(&broker, &clock, console.as_deref());
             channels.push(teller.counts());
             tasks.push(tokio::spawn(teller.run(ended.clone())));
         }
+        // After the channels know where the ledger ends: they tell of every rung from here on.
+        tasks.push(tokio::spawn(broker.clone().escalate(ended.clone())));
         let probe = prober.as_ref().map(Probe::counts);
         if let Some(prober) = prober {
             tasks.push(tokio::spawn(prober.run(ended.clone())));
@@ -206,9 +206,14 @@ impl Server {
 fn channels(config: &Config, folder: &DataFolder) -> Result<Vec<Channel>, StartError> {
     let told = folder.told();
     if !config.notify.is_empty() && !told.exists() {
-        files::create_dir(&told).map_err(|source| StartError::Folder { path: told, source })?;
+        files::create_dir(&told)
+            .map_err(|source| StartError::Folder { path: told.clone(), source })?;
     }
-    Ok(config.notify.iter().map(Channel::new).collect::<Result<_, _>>()?)
+    Ok(config
+        .notify
+        .iter()
+        .map(|settings| Channel::new(settings, &told))
+        .collect::<Result<_, _>>()?)
 }
 
 /// Whom a server of these settings trusts, and as whom it speaks.

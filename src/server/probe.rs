@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, ensure};
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     config::ProbeSettings,
@@ -77,7 +77,8 @@ impl Probe {
                 }
                 Err(error) => {
                     self.counts.failed.fetch_add(1, Ordering::Relaxed);
-                    tracing::error!(%error, "the synthetic concern did not go the whole way");
+                    let error = format!("{error:#}");
+                    tracing::error!(error, "the synthetic concern did not go the whole way");
                 }
             }
         }
@@ -90,16 +91,19 @@ impl Probe {
         let directory = self.client.directory();
         let inbox = directory.inboxes_of(settings.agency.as_str()).next().cloned();
         let inbox: InboxId = inbox.context("the agency of [probe] has no inbox")?;
-        let _ = std::fs::remove_dir_all(&self.folder);
+        // What came before is of no more use.
+        drop(tokio::fs::remove_dir_all(&self.folder).await);
         let recipient = Recipient::new(self.client.clone(), self.folder.clone())?;
-        let enough = CancellationToken::new();
-        let _enough = enough.clone().drop_guard();
-        let receiving = tokio::spawn(recipient.run(enough.clone()));
+        let receiving = tokio::spawn(recipient.run(CancellationToken::new()));
+        let mut receiving = AbortOnDropHandle::new(receiving);
         let entry = self.send(&inbox).await.context("sending")?;
-        let closed = self.closed(entry).await;
-        enough.cancel();
-        let received = receiving.await?;
-        closed.and(received)
+        tokio::select! {
+            closed = self.closed(entry) => closed,
+            ended = &mut receiving => {
+                ended?.context("receiving")?;
+                anyhow::bail!("the stream ended")
+            }
+        }
     }
 
     async fn send(&self, inbox: &InboxId) -> anyhow::Result<u64> {
