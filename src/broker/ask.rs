@@ -239,6 +239,24 @@ impl Broker {
         keys.take_while(|entry| !ended(entry)).filter(fits).take(limit).collect()
     }
 
+    /// What the index keeps of the entries since a time, oldest first; of more than `most` the
+    /// newest. And whether there were more.
+    pub fn since(
+        &self,
+        time: u64,
+        most: u64,
+    ) -> (impl Iterator<Item = (u64, records::EntryMeta)> + use<>, bool) {
+        let size = self.shared.index.size();
+        let all = self.first_at(time, size);
+        let first = all.max(size.saturating_sub(most));
+        let (from, below) = (records::entry_key(first), records::entry_key(size));
+        let entries =
+            self.shared.index.range(&from, &below).filter_map(|(key, value)| {
+                Some((records::entry_of(&key)?, records::meta_in(&value)?))
+            });
+        (entries, all < first)
+    }
+
     /// The first entry at or after a time; entry times never decrease.
     fn first_at(&self, time: u64, size: u64) -> u64 {
         let (mut low, mut high) = (0, size);

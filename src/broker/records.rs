@@ -462,6 +462,11 @@ pub fn meta(view: &impl View, entry: u64) -> Option<EntryMeta> {
     unpack(view, &entry_key(entry))
 }
 
+/// The same, from the value of an [`entry_key`].
+pub fn meta_in(value: &[u8]) -> Option<EntryMeta> {
+    postcard::from_bytes(value).ok()
+}
+
 /// The entry type of a number in the index.
 pub fn kind_of(meta: &EntryMeta) -> proto::EntryType {
     proto::EntryType::try_from(meta.kind).unwrap_or_default()

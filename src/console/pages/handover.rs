@@ -2,7 +2,7 @@
 //!
 //! Holds: I6, I10, I11, I12. Knows: broker, domain, policy, proto, clock, limits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use axum::{
     extract::{Query, State},
@@ -40,7 +40,7 @@ pub(in crate::console) struct Back {
 struct Shift {
     counts: BTreeMap<i32, u64>,
     /// The entries of rungs, calls, and who dealt with what, the newest first; and their concerns.
-    told: Vec<(u64, u64)>,
+    told: VecDeque<(u64, u64)>,
     /// Whether there was more than is read.
     cut: bool,
 }
@@ -99,26 +99,19 @@ fn left_open(console: &Console, board: &Board, now: Moment) -> Markup {
 
 impl Shift {
     fn read(console: &Console, since: Moment) -> Self {
-        let broker = &console.broker;
-        let size = broker.tree().head().growth.size();
-        let mut shift = Self::default();
-        let first = size.saturating_sub(limits::HANDOVER_ENTRIES_MAX);
-        for entry in (first..size).rev() {
-            let Some(meta) = records::meta(broker.index(), entry) else { continue };
-            if meta.time < since.0 {
-                return shift;
-            }
+        let (entries, cut) = console.broker.since(since.0, limits::HANDOVER_ENTRIES_MAX);
+        let mut shift = Self { cut, ..Self::default() };
+        for (entry, meta) in entries {
             *shift.counts.entry(meta.kind).or_default() += 1;
-            let kind = records::kind_of(&meta);
             let told = matches!(
-                kind,
+                records::kind_of(&meta),
                 EntryType::Escalation | EntryType::ToldByPhone | EntryType::TakenCareOf
             );
-            if told && shift.told.len() < TOLD_MAX {
-                shift.told.push((entry, meta.thread));
+            if told {
+                shift.told.push_front((entry, meta.thread));
+                shift.told.truncate(TOLD_MAX);
             }
         }
-        shift.cut = first > 0;
         shift
     }
 
