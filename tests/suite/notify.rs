@@ -319,8 +319,8 @@ async fn what_wakes_nobody_is_not_told() {
     );
     world.clock.set(later.after(Duration::from_secs(3 * 3600)));
     let at_last = async {
-        while webhook.next().await.json()["alerts"][0]["labels"]["concern"] != routine.to_string() {
-        }
+        let wanted = json!(routine.to_string());
+        while webhook.next().await.json()["alerts"][0]["labels"]["concern"] != wanted {}
     };
     timeout(PATIENCE, at_last).await.expect("it is told when the quiet hours are over");
     world.check().await;
