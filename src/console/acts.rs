@@ -4,7 +4,7 @@
 //! often it is pressed: the form carries its request id. None acknowledges, decides or stops a
 //! clock. It takes a passphrase of the last hour; asked for it, nothing that was filled in is lost.
 //!
-//! Holds: I2, I6, I8, I11. Knows: broker, identity, policy, proto, clock, limits.
+//! Holds: I2, I6, I8, I11. Knows: broker, identity, policy, proto, clock.
 
 use axum::{
     Form,
@@ -13,12 +13,12 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::civil::DateTime;
-use maud::{Markup, html};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{
     door,
+    forms::{Called, Filled},
     frame::anchor,
     pages::concern,
     site::{Console, Page, tick},
@@ -26,17 +26,12 @@ use super::{
     words,
 };
 use crate::{
-    broker::{Broker, Error, records},
+    broker::Error,
     clock::Moment,
-    crypto::passphrase::Token,
     domain::refusal::Refusal,
     identity::people::{Fault, People},
-    limits,
-    proto::{self, EntryType, Facts, Person, RecordCallRequest, TakeCareRequest},
+    proto::{self, Person, RecordCallRequest, TakeCareRequest},
 };
-
-/// How long somebody may say to be dealing with something, in minutes; the second is the default.
-const MINUTES: [u64; 5] = [15, 30, 60, 120, 240];
 
 /// "I'm dealing with this".
 #[derive(Deserialize)]
@@ -47,71 +42,6 @@ pub(super) struct Dealing {
     minutes: u64,
     #[serde(default)]
     passphrase: Option<String>,
-}
-
-/// "I told them by telephone".
-#[derive(Clone, Deserialize)]
-pub(super) struct Called {
-    form: String,
-    request: String,
-    addressed: String,
-    told_name: String,
-    told_post: String,
-    number: String,
-    /// A time on a clock in the United Kingdom; empty: now.
-    #[serde(default)]
-    at: String,
-    #[serde(default)]
-    read_back: Option<String>,
-    #[serde(default)]
-    passphrase: Option<String>,
-}
-
-/// What the forms of a concern's page begin with, and what is wrong with it.
-#[derive(Clone, Default)]
-pub(super) struct Filled {
-    pub(super) problem: Option<String>,
-    /// The field at fault, as an address on the page.
-    pub(super) field: String,
-    /// What has just been done.
-    pub(super) done: Option<Done>,
-    /// The call that was not recorded.
-    pub(super) call: Option<Called>,
-}
-
-/// A deed, as the page after it names it: by its entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Done {
-    Dealing,
-    Called,
-}
-
-impl Done {
-    /// What an entry records, if it is a deed about this concern that was done just now.
-    pub(super) fn of(broker: &Broker, entry: u64, concern: u64, now: Moment) -> Option<Self> {
-        let meta = records::meta(broker.index(), entry)?;
-        let facts: Facts = proto::decode(&broker.record(entry).ok()?.facts).ok()?;
-        let just = now < Moment(meta.time).after(limits::JUST_DONE_TIME);
-        match facts.r#type() {
-            _ if facts.answers != Some(concern) || !just => None,
-            EntryType::TakenCareOf => Some(Self::Dealing),
-            EntryType::ToldByPhone => Some(Self::Called),
-            _ => None,
-        }
-    }
-
-    /// What it did, and did not do.
-    pub(super) const fn sentence(self) -> &'static str {
-        match self {
-            Self::Dealing => {
-                "Recorded: you are dealing with this. Others on call see your name. No clock stops."
-            }
-            Self::Called => {
-                "Recorded: they were told by telephone. It counts once a person there confirms it; \
-                 until then no clock stops."
-            }
-        }
-    }
 }
 
 /// `POST /concerns/{entry}/dealing`
@@ -294,92 +224,6 @@ fn in_words(refusal: &Refusal) -> String {
             "Say for how long: at most 12 hours.".to_owned()
         }
         refusal => format!("{}. {}", refusal.sentence(), refusal.what_to_do()),
-    }
-}
-
-impl Filled {
-    /// The form by which somebody takes care of a delivery.
-    pub(super) fn dealing_form(
-        &self,
-        visit: &Visit,
-        entry: u64,
-        addressed: &str,
-        name: &str,
-    ) -> Markup {
-        let id = anchor(addressed);
-        html! {
-            form.act method="post" action={ "/concerns/" (entry) "/dealing" } {
-                (hidden(visit, addressed))
-                label for={ (id) "-minutes" } { "I'm dealing with this for" }
-                " "
-                select id={ (id) "-minutes" } name="minutes" {
-                    @for minutes in MINUTES {
-                        option value=(minutes) selected[minutes == MINUTES[1]] { (words::span(minutes * 60)) }
-                    }
-                }
-                " "
-                button { "I'm dealing with this" span.hidden { ": " (name) } }
-                p.hint { "Shows your name to others on call and silences pages. No clock stops." }
-            }
-        }
-    }
-
-    /// The form by which a call is recorded.
-    pub(super) fn called_form(
-        &self,
-        visit: &Visit,
-        entry: u64,
-        addressed: &str,
-        name: &str,
-        phone: &str,
-    ) -> Markup {
-        let id = anchor(addressed);
-        let call = self.call.as_ref().filter(|call| call.addressed == addressed);
-        let value = |of: fn(&Called) -> &String| call.map(of).cloned().unwrap_or_default();
-        let number = call.map_or(phone, |call| call.number.as_str());
-        html! {
-            details.act open[call.is_some()] {
-                summary { "Record a telephone call" span.hidden { " to " (name) } }
-                form method="post" action={ "/concerns/" (entry) "/called" } {
-                    (hidden(visit, addressed))
-                    (field(&id, "told-name", "told_name", "Who you told", &value(|call| &call.told_name), 128))
-                    (field(&id, "told-post", "told_post", "Their post", &value(|call| &call.told_post), 128))
-                    (field(&id, "number", "number", "The number you rang", number, 64))
-                    div.field {
-                        label for={ (id) "-at" } { "When" }
-                        p.hint id={ (id) "-at-hint" } { "On a clock in the United Kingdom. Leave it empty for now." }
-                        input id={ (id) "-at" } name="at" type="datetime-local" value=(value(|call| &call.at))
-                            aria-describedby={ (id) "-at-hint" };
-                    }
-                    div.tick {
-                        input id={ (id) "-back" } name="read_back" type="checkbox" value="yes"
-                            checked[call.is_some_and(|call| call.read_back.is_some())];
-                        label for={ (id) "-back" } { "They read the number of the concern back" }
-                    }
-                    button { "Record the call" span.hidden { " to " (name) } }
-                    p.hint { "Tells that inbox and the sender. It counts once a person there confirms it." }
-                }
-            }
-        }
-    }
-}
-
-fn field(id: &str, part: &str, name: &str, label: &str, value: &str, most: usize) -> Markup {
-    html! {
-        div.field {
-            label for={ (id) "-" (part) } { (label) }
-            input id={ (id) "-" (part) } name=(name) value=(value) maxlength=(most) autocomplete="off" required;
-        }
-    }
-}
-
-/// The session's token, which delivery it is, and the request id under which it counts once.
-fn hidden(visit: &Visit, addressed: &str) -> Markup {
-    let chance = Token::draw().map(|token| token.as_str().to_owned()).unwrap_or_default();
-    html! {
-        input type="hidden" name="form" value=(visit.session.form);
-        input type="hidden" name="request" value=(chance);
-        input type="hidden" name="addressed" value=(addressed);
     }
 }
 

@@ -7,7 +7,7 @@
 //! visit                who asks, what that person may see, and whether a form is ours
 //! board                what is open, walked through once for all who look
 //! pages/               one file for each page
-//! acts                 what a person does, each an entry that names the person
+//! acts, forms          what a person does, each an entry that names the person
 //! live                 tells an open page that something has changed
 //! story                a concern's thread, step by step
 //! frame, words         what all pages look like, and how they say it
@@ -22,6 +22,7 @@
 mod acts;
 mod board;
 mod door;
+mod forms;
 mod frame;
 mod live;
 mod metrics;

@@ -13,7 +13,7 @@ use lettre::{
     },
 };
 
-use super::{Failure, notice::Notice};
+use super::{Failure, is_here, notice::Notice};
 use crate::{
     config::{ChannelSettings, MailTls},
     limits,
@@ -81,9 +81,7 @@ impl Mail {
 
 fn tls(settings: &ChannelSettings, host: &str) -> Result<Tls, String> {
     if settings.mail_tls == MailTls::None {
-        let here = host == "localhost"
-            || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback());
-        return match here {
+        return match is_here(host) {
             true => Ok(Tls::None),
             false => Err("mail_tls = \"none\" is for a server on this machine alone".into()),
         };

@@ -90,6 +90,11 @@ enum Way {
     Mail(Box<Mail>),
 }
 
+/// Whether a host is this very machine: alone there may something go in the clear.
+fn is_here(host: &str) -> bool {
+    host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
 /// One channel, set up and not yet at work.
 pub struct Channel {
     settings: ChannelSettings,

@@ -17,7 +17,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{Failure, notice::Notice, shapes};
+use super::{Failure, is_here, notice::Notice, shapes};
 use crate::{
     clock::Moment,
     config::{ChannelKind, ChannelSettings},
@@ -137,8 +137,4 @@ fn secret(path: Option<&std::path::Path>, what: &str) -> Result<String, String> 
     let path = path.ok_or_else(|| format!("{what} must name a file"))?;
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(text.trim().to_owned())
-}
-
-fn is_here(host: &str) -> bool {
-    host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }

@@ -72,7 +72,9 @@ async fn the_metrics_that_alerts_ask_for_are_there_and_count_what_waits() {
     let checked = launch::output(&mut check).unwrap();
     let said = [checked.stdout, checked.stderr].concat();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&said));
-    for name in asked(&read(RULES)) {
+    let shown = dashboard();
+    assert!(shown.len() > 15);
+    for name in asked(&read(RULES)).into_iter().chain(shown) {
         assert!(page.contains(&format!("# TYPE {name} ")), "{name} is nowhere on the page");
     }
     let waiting = |page: &str, state| count(page, "cairn_deliveries_waiting", "immediate", state);
@@ -102,6 +104,16 @@ async fn the_metrics_that_alerts_ask_for_are_there_and_count_what_waits() {
 fn page(world: &World) -> String {
     let answer = fetch(world.metrics().unwrap(), "/metrics");
     answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+/// The metrics that Grafana's dashboard asks for.
+fn dashboard() -> BTreeSet<String> {
+    let dashboard: serde_json::Value =
+        serde_json::from_str(&read("deploy/dashboard.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.filter_map(|panel| panel["targets"].as_array()).flatten();
+    let expressions = targets.map(|target| format!("expr: {}", target["expr"].as_str().unwrap()));
+    asked(&expressions.collect::<Vec<_>>().join("\n"))
 }
 
 /// The metrics of our own that rules name.

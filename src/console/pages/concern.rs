@@ -18,7 +18,7 @@ use crate::{
     broker::records::DeliveryRecord,
     clock::Moment,
     console::{
-        acts::{Done, Filled},
+        forms::{Done, Filled},
         frame::{self, About},
         site::{Console, Page},
         story::{self, Step},
