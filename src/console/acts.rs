@@ -17,11 +17,12 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{
+    answer::Page,
     door,
     forms::{Called, Filled},
     frame::anchor,
     pages::concern,
-    site::{Console, Page, tick},
+    site::{Console, tick},
     visit::Visit,
     words,
 };

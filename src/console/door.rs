@@ -15,11 +15,12 @@ use axum::{
 };
 use maud::{Markup, html};
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
+    answer::{Page, is_own_page},
     frame::{self, About},
-    site::{Console, Page, is_own_page, tick},
+    site::{Console, tick},
+    turns::Turns,
     visit::{COOKIE, SHADE, SHADES, Visit},
     words,
 };
@@ -192,25 +193,6 @@ impl Console {
             work(&people)
         });
         done.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
-    }
-}
-
-/// One at a time, and few in the queue for it.
-pub(super) struct Turns {
-    turn: Arc<Semaphore>,
-    queue: Semaphore,
-}
-
-impl Turns {
-    pub(super) fn new() -> Self {
-        let queue = Semaphore::new(limits::PASSPHRASES_WAITING_MAX);
-        Self { turn: Arc::new(Semaphore::new(1)), queue }
-    }
-
-    /// The turn, once it comes; none where too many wait already.
-    async fn take(&self) -> Option<OwnedSemaphorePermit> {
-        let _place = self.queue.try_acquire().ok()?;
-        Arc::clone(&self.turn).acquire_owned().await.ok()
     }
 }
 

@@ -26,35 +26,6 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 });
 
-/// A page that is always one step away.
-pub(super) struct Place {
-    address: &'static str,
-    name: &'static str,
-    /// The call that one must be permitted to make to see it.
-    pub(super) call: Option<&'static str>,
-}
-
-impl Place {
-    const fn new(address: &'static str, name: &'static str, call: Option<&'static str>) -> Self {
-        Self { address, name, call }
-    }
-
-    /// Whether it is the one at this address.
-    pub(super) fn is(&self, address: &str) -> bool {
-        self.address == address
-    }
-}
-
-/// All of them.
-pub(super) static PLACES: [Place; 6] = [
-    Place::new("/", "Now", Some("StatusService/ListWaiting")),
-    Place::new("/find", "Find a concern", Some("StatusService/ListWaiting")),
-    Place::new("/agencies", "Agencies", Some("StatusService/ListWaiting")),
-    Place::new("/health", "Log health", Some("StatusService/GetSummary")),
-    Place::new("/hand-over", "Hand-over", Some("StatusService/ListWaiting")),
-    Place::new("/help", "Help", None),
-];
-
 /// What the frame has to know of a page.
 pub(super) struct About<'a> {
     /// Of the browser's tab, before the console's name.

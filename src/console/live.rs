@@ -15,10 +15,7 @@ use axum::{
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{
-    site::{Console, Page},
-    visit::Visit,
-};
+use super::{answer::Page, site::Console, visit::Visit};
 use crate::{crypto::passphrase::TokenDigest, limits};
 
 /// `GET /live`

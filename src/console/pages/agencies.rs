@@ -14,9 +14,10 @@ use crate::{
     broker::hub::Heard,
     clock::Moment,
     console::{
+        answer::Page,
         board::{Board, Queue, Show},
         frame::{self, About},
-        site::{Console, Page},
+        site::Console,
         words,
     },
     directory::Directory,

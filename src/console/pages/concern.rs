@@ -18,9 +18,10 @@ use crate::{
     broker::records::DeliveryRecord,
     clock::Moment,
     console::{
+        answer::Page,
         forms::{Done, Filled},
         frame::{self, About},
-        site::{Console, Page},
+        site::Console,
         story::{self, Step},
         visit::Visit,
         words,

@@ -15,9 +15,10 @@ use serde::Deserialize;
 
 use crate::{
     console::{
+        answer::Page,
         door,
         frame::{self, About},
-        site::{Console, Page},
+        site::Console,
         visit::Visit,
         words,
     },

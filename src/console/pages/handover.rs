@@ -16,9 +16,10 @@ use crate::{
     broker::records,
     clock::Moment,
     console::{
+        answer::Page,
         board::{Board, Show},
         frame::{self, About},
-        site::{Console, Page},
+        site::Console,
         story, words,
     },
     limits,

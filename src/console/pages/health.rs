@@ -13,8 +13,9 @@ use maud::{Markup, html};
 use crate::{
     clock::Moment,
     console::{
+        answer::Page,
         frame::{self, About},
-        site::{Console, Page},
+        site::Console,
         words,
     },
     ledger::checkpoint::Checkpoint,

@@ -9,9 +9,10 @@ use axum::{
 use maud::html;
 
 use crate::console::{
+    answer::Page,
     board::Show,
     frame::{self, About},
-    site::{Console, Page},
+    site::Console,
 };
 
 /// What each step means, in the order of a life.

@@ -13,9 +13,10 @@ use super::rows;
 use crate::{
     broker::records::DeliveryRecord,
     console::{
+        answer::{Page, is_own_page},
         board::Show,
         frame::{self, About},
-        site::{Console, Page, is_own_page},
+        site::Console,
         words,
     },
     limits,

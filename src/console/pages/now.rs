@@ -13,9 +13,10 @@ use crate::{
     broker::records::DeliveryRecord,
     clock::Moment,
     console::{
+        answer::Page,
         board::{Board, Show},
         frame::{self, About},
-        site::{Console, Page},
+        site::Console,
         words,
     },
 };
