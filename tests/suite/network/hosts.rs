@@ -297,6 +297,8 @@ impl Network {
         let agencies = std::mem::take(&mut self.agencies);
         self.real.block_on(async {
             world.start().await;
+            // What fell due while it was down is climbed first, whenever the next tick comes.
+            world.climb().await;
             let size = world.size().await;
             for (name, agency) in &agencies {
                 let disk = std::mem::take(&mut *agency.disk());
