@@ -88,7 +88,7 @@ fn left_open(console: &Console, board: &Board, now: Moment) -> Markup {
         @if pressing.is_empty() { p { "Nothing is overdue or due soon." } }
         @else {
             @let shown = pressing.len().min(limits::CONSOLE_ROWS_MAX);
-            (rows::table(&console.broker, "Overdue and due soon", pressing.iter().take(shown).copied(), now))
+            (rows::table(&console.broker, "Overdue and due soon", pressing.iter().take(shown).copied(), (now, None)))
             @if shown < pressing.len() { p { "These are the first " (shown) " of " (pressing.len()) "." } }
         }
         p {

@@ -66,7 +66,7 @@ pub(in crate::console) async fn page(
                 p { "There is nothing to show." }
             } @else {
                 @let caption = format!("{} to {} of {}", first + 1, first + shown.len(), words::grouped(rows.len() as u64));
-                (rows::table(&console.broker, &caption, shown, visit.now))
+                (rows::table(&console.broker, &caption, shown, (visit.now, None)))
             }
             (turn(show, &asked.at, number, pages))
         }

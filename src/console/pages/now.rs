@@ -17,6 +17,7 @@ use crate::{
         board::{Board, Show},
         frame::{self, About},
         site::Console,
+        visit::Visit,
         words,
     },
 };
@@ -49,7 +50,7 @@ pub(in crate::console) async fn page(
                 p.lead.ill { "The exchange has stopped, so that nothing is lost. Tell its operators now." }
             }
             (sentence(&board, now))
-            (pressing(&console, &board, now))
+            (pressing(&console, &board, &visit))
             (counts(&board, now))
             (agencies::silent(&console, &board, now))
             (health::is_well(&console, now))
@@ -87,7 +88,8 @@ fn sentence(board: &Board, now: Moment) -> Markup {
 }
 
 /// What is overdue or due soon, the least time left first.
-fn pressing(console: &Console, board: &Board, now: Moment) -> Markup {
+fn pressing(console: &Console, board: &Board, visit: &Visit) -> Markup {
+    let now = visit.now;
     let both = || board.list(Show::Overdue, now).chain(board.list(Show::DueSoon, now));
     let all = both().count();
     if all == 0 {
@@ -97,7 +99,7 @@ fn pressing(console: &Console, board: &Board, now: Moment) -> Markup {
     html! {
         section aria-labelledby="pressing" {
             h2 #pressing { "Overdue and due soon" }
-            (rows::table(&console.broker, "Deliveries, the least time left first", shown, now))
+            (rows::table(&console.broker, "Deliveries, the least time left first", shown, (now, Some(visit))))
             @if all > ROWS {
                 p { "These are the first " (ROWS) ". All: "
                     a href="/deliveries?show=overdue" { "overdue" } ", "

@@ -7,16 +7,17 @@ use maud::{Markup, html};
 use crate::{
     broker::{Broker, records::DeliveryRecord},
     clock::Moment,
-    console::{frame, story, words},
+    console::{forms, frame, story, visit::Visit, words},
     domain::deadline::Rung,
 };
 
-/// A table of deliveries, in the order given.
+/// A table of deliveries, in the order given; for a person who may take care of them, each with a
+/// button to do so.
 pub(super) fn table<'r>(
     broker: &Broker,
     caption: &str,
     rows: impl IntoIterator<Item = &'r DeliveryRecord>,
-    now: Moment,
+    (now, carer): (Moment, Option<&Visit>),
 ) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label=(caption) {
@@ -30,13 +31,13 @@ pub(super) fn table<'r>(
                         th scope="col" { "Where it stands" }
                     }
                 }
-                tbody { @for record in rows { (row(broker, record, now)) } }
+                tbody { @for record in rows { (row(broker, record, now, carer)) } }
             }
         }
     }
 }
 
-fn row(broker: &Broker, record: &DeliveryRecord, now: Moment) -> Markup {
+fn row(broker: &Broker, record: &DeliveryRecord, now: Moment, carer: Option<&Visit>) -> Markup {
     let delivery = &record.delivery;
     let entry = record.concern;
     let moved = delivery.holder != delivery.addressed;
@@ -59,7 +60,12 @@ fn row(broker: &Broker, record: &DeliveryRecord, now: Moment) -> Markup {
             td data-label="Where it stands" {
                 div { (words::stands(record)) "." }
                 @if let Some(said) = ladder(record) { div.told { (said) } }
-                @if let Some(care) = care(broker, record, now) { div.cared { (care) } }
+                @match care(broker, record, now) {
+                    Some(care) => { div.cared { (care) } }
+                    None => {
+                        @if let Some(visit) = carer { (forms::quick(visit, entry, delivery.addressed.as_str())) }
+                    }
+                }
             }
         }
     }

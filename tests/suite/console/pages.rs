@@ -104,6 +104,25 @@ async fn each_number_leads_to_a_list_of_exactly_that_length() {
     world.check().await;
 }
 
+/// At 3 am one button says who has it, on the very page that says what needs somebody.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_button_says_who_is_dealing_with_it() {
+    let world = world().await;
+    let first = busy(&world).await;
+    let mut okafor = on_call(&world).await;
+    let page = okafor.get("/").await;
+    assert_eq!(page.text.matches("class=\"quick\"").count(), 3, "two overdue and one due soon");
+    let field = |name| page.hidden_after("class=\"quick\"", name);
+    let fields = ["form", "request", "addressed", "minutes"].map(|name| (name, field(name)));
+    let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let done = okafor.post(&format!("/concerns/{first}/dealing"), &fields).await;
+    assert!(done.to().is_some_and(|to| to.starts_with(&format!("/concerns/{first}?done="))));
+    let page = okafor.get("/").await;
+    assert!(page.text.contains("R. Okafor, duty manager is dealing with it until"));
+    assert_eq!(page.text.matches("class=\"quick\"").count(), 2, "the others still need somebody");
+    world.check().await;
+}
+
 /// A long list is cut into pages that say so, and together are all of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_list_has_pages() {
