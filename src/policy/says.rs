@@ -1,0 +1,166 @@
+//! What each kind of statement must say, and its facts.
+//!
+//! Pure. Holds: I2, I12, I13. Knows: proto, identity, directory, domain, clock, limits.
+
+use super::{
+    code,
+    concern::{concern_facts, must_exist},
+    must_wrap_for, named, parse_inbox,
+};
+use crate::{
+    clock::Moment,
+    directory::Directory,
+    domain::{
+        document::Flag,
+        ids::InboxId,
+        refusal::Refusal,
+        vocabulary::{self, Urgency},
+    },
+    identity::authenticate::Authenticated,
+    proto::{self, EntryType, Facts, Statement, statement::Act},
+};
+
+/// The facts of a statement, but for what the committer gives.
+pub(super) fn facts(
+    directory: &Directory,
+    authenticated: &Authenticated,
+    statement: &Statement,
+    now: Moment,
+) -> Result<Facts, Refusal> {
+    let mut facts = Facts {
+        sender: statement.from.clone(),
+        answers: statement.answers,
+        exercise: statement.exercise.unwrap_or(false),
+        // What no list has could be anything, and facts are for ever.
+        flags: statement.flags.iter().filter(|flag| Flag::parse(flag).is_some()).cloned().collect(),
+        ..Facts::default()
+    };
+    let Some(act) = &statement.act else {
+        return Err(Refusal::Malformed { what: "says nothing that belongs here" });
+    };
+    match act {
+        Act::Concern(concern) => {
+            concern_facts(directory, authenticated, concern, now, &mut facts)?;
+        }
+        Act::Withdrawal(withdrawal) => {
+            code("reason", &withdrawal.reason)?;
+            facts.set_type(EntryType::Withdrawal);
+        }
+        Act::UrgencyChange(change) => {
+            named(change.person.as_ref())?;
+            code("reason", &change.reason)?;
+            if change.reason.trim().is_empty() {
+                let rule = "must say why, as a code such as new_information";
+                return Err(Refusal::FieldInvalid { field: "reason", rule });
+            }
+            let Some(urgency) = Urgency::parse(&change.urgency) else {
+                let rule = "must be immediate, urgent, prompt, routine or information";
+                return Err(Refusal::FieldInvalid { field: "urgency", rule });
+            };
+            // The sender speaks of the concern, whoever has it of its own delivery.
+            if !statement.inbox.is_empty() {
+                facts.inbox = own_inbox(statement)?.to_string();
+            }
+            facts.urgency = urgency.as_str().to_owned();
+            facts.set_type(EntryType::UrgencyChange);
+        }
+        // The sender names the recipient's inbox that could not open.
+        Act::Resealed(_) => {
+            facts.set_type(EntryType::Resealed);
+            let inbox = parse_inbox("inbox", &statement.inbox)?;
+            facts.inbox = inbox.to_string();
+            must_wrap_for(authenticated, &inbox)?;
+        }
+        _ => {
+            facts.inbox = own_inbox(statement)?.to_string();
+            step_facts(directory, authenticated, act, &mut facts)?;
+        }
+    }
+    Ok(facts)
+}
+
+/// Steps of a recipient; `facts.inbox` is its own.
+fn step_facts(
+    directory: &Directory,
+    authenticated: &Authenticated,
+    act: &Act,
+    facts: &mut Facts,
+) -> Result<(), Refusal> {
+    let kind = match act {
+        Act::Stored(_) => EntryType::Stored,
+        Act::NotTaken(reason) => {
+            code("reason", &reason.reason)?;
+            EntryType::NotTaken
+        }
+        Act::CannotOpen(reason) => {
+            code("reason", &reason.reason)?;
+            EntryType::CannotOpen
+        }
+        Act::Opened(opened) => {
+            named(opened.person.as_ref())?;
+            EntryType::Opened
+        }
+        Act::Acknowledgement(acknowledgement) => {
+            named(acknowledgement.person.as_ref())?;
+            EntryType::Acknowledgement
+        }
+        Act::Decision(decision) => {
+            named(decision.person.as_ref())?;
+            outcome_is_known(decision)?;
+            facts.outcome = decision.outcome.clone();
+            EntryType::Decision
+        }
+        Act::Feedback(_) => {
+            for inbox in &authenticated.statement().to {
+                must_wrap_for(authenticated, &parse_inbox("to", inbox)?)?;
+            }
+            facts.inboxes = authenticated.statement().to.clone();
+            EntryType::Feedback
+        }
+        Act::Redirection(redirection) => {
+            named(redirection.person.as_ref())?;
+            let next =
+                parse_inbox("next", &redirection.next).map_err(|_| Refusal::NextOwnerRequired)?;
+            must_exist(directory, std::slice::from_ref(&next), &[])?;
+            must_wrap_for(authenticated, &next)?;
+            facts.next_inbox = redirection.next.clone();
+            if redirection.misdirected { EntryType::Misdirection } else { EntryType::Redirection }
+        }
+        Act::WithdrawalConfirmed(confirmed) => {
+            named(confirmed.person.as_ref())?;
+            EntryType::WithdrawalConfirmed
+        }
+        Act::PhoneConfirmed(confirmed) => {
+            named(confirmed.person.as_ref())?;
+            EntryType::PhoneConfirmed
+        }
+        Act::Concern(_) | Act::Withdrawal(_) | Act::Resealed(_) | Act::UrgencyChange(_) => {
+            return Err(Refusal::Malformed { what: "says nothing that belongs here" });
+        }
+    };
+    facts.set_type(kind);
+    Ok(())
+}
+
+fn own_inbox(statement: &Statement) -> Result<InboxId, Refusal> {
+    let inbox = statement.inbox.parse::<InboxId>().map_err(|_| Refusal::NotARecipient)?;
+    match inbox.agency() == statement.from {
+        true => Ok(inbox),
+        false => Err(Refusal::NotARecipient),
+    }
+}
+
+fn outcome_is_known(decision: &proto::Decision) -> Result<(), Refusal> {
+    if !vocabulary::OUTCOMES.contains(&decision.outcome) {
+        return Err(Refusal::UnknownOutcome);
+    }
+    let needs_reason = decision.outcome == "no_further_action";
+    let reason_known = vocabulary::NO_FURTHER_ACTION_REASONS.contains(&decision.reason);
+    match needs_reason && !reason_known {
+        true => Err(Refusal::FieldInvalid {
+            field: "reason",
+            rule: "no_further_action needs a reason of the code list `no_further_action_reason`",
+        }),
+        false => Ok(()),
+    }
+}
