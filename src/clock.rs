@@ -42,6 +42,12 @@ impl Moment {
         Self(self.0.saturating_add(nanoseconds))
     }
 
+    /// So much sooner; `None` before 1970.
+    pub fn before(self, time: std::time::Duration) -> Option<Self> {
+        let nanoseconds = u64::try_from(time.as_nanos()).ok()?;
+        self.0.checked_sub(nanoseconds).map(Self)
+    }
+
     /// Whole seconds since 1970.
     pub fn unix_seconds(self) -> i64 {
         i64::try_from(self.0 / 1_000_000_000).unwrap_or(i64::MAX)

@@ -148,6 +148,18 @@ pub const CLOSED_DAYS_MAX: usize = 120;
 pub const ESCALATION_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a member of the on-call staff may say to be dealing with a delivery.
 pub const CARE_TIME_MAX: Duration = Duration::from_secs(12 * 3600);
+/// How much longer than now a decision or the feedback may be given.
+pub const EXTENSION_TIME_MAX: Duration = Duration::from_secs(28 * 24 * 3600);
+/// Profiles under which one agreement is run.
+pub const PROFILES_MAX: usize = 16;
+/// Request ids that one manifest counts.
+pub const MANIFEST_MAX: usize = 200;
+/// Manifests with something missing, refusals and reviews that are looked at in one answer.
+pub const RAISED_SHOWN: usize = 1_000;
+/// How often it is looked which agencies usually speak and do not.
+pub const QUIET_INTERVAL: Duration = Duration::from_secs(5 * 60);
+/// Entries of an agency that are looked at to see whether it spoke on a day.
+pub const SPOKE_ENTRIES_MAX: usize = 2_000;
 /// How far the clock of whoever says when something was may be ahead of ours.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5 * 60);
 /// Days that one line of an inbox's days off may hold: a summer's holidays.

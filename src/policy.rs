@@ -14,13 +14,13 @@
 mod concern;
 mod says;
 
-use self::says::facts;
+use self::{concern::reply_to, says::facts};
 use crate::{
     clock::Moment,
     directory::{Directory, Role},
-    domain::{ids::InboxId, refusal::Refusal},
+    domain::{ids::InboxId, refusal::Refusal, vocabulary::Urgency},
     identity::{Peer, authenticate::Authenticated},
-    proto::{self, Facts, Person, Statement, statement::Act},
+    proto::{self, EntryType, Facts, Person, Statement, statement::Act},
 };
 
 /// Who may call what. A call that is not here may be made by nobody.
@@ -118,6 +118,42 @@ pub fn permit(
     Ok(Permitted { envelope, facts, judged_as_of: directory.as_of() })
 }
 
+/// An immediate or urgent concern, and the inbox of its sender that must know if it is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Urgently {
+    /// The urgency that it would run as.
+    pub urgency: Urgency,
+    /// Where its sender wants to hear of it.
+    pub inbox: InboxId,
+}
+
+impl Urgently {
+    /// Of a statement that was not accepted, proved or not; `None` if it can wait, is an exercise,
+    /// or its sender has no inbox.
+    pub fn said(directory: &Directory, statement: &Statement) -> Option<Self> {
+        let Some(Act::Concern(concern)) = &statement.act else { return None };
+        if statement.exercise.unwrap_or(false) {
+            return None; // it wakes nobody
+        }
+        let urgency = concern::urgency(concern);
+        let inbox = Self::cannot_wait(urgency).then(|| reply_to(directory, statement))??;
+        Some(Self { urgency, inbox })
+    }
+
+    /// Of a statement that was permitted, and refused in its turn.
+    pub fn of(facts: &Facts) -> Option<Self> {
+        let (urgency, _) = Urgency::effective(Some(&facts.urgency));
+        let live = facts.r#type() == EntryType::Concern && !facts.exercise;
+        let concern = live && Self::cannot_wait(urgency);
+        let inbox = concern.then(|| facts.reply_to.parse().ok())??;
+        Some(Self { urgency, inbox })
+    }
+
+    const fn cannot_wait(urgency: Urgency) -> bool {
+        matches!(urgency, Urgency::Immediate | Urgency::Urgent)
+    }
+}
+
 /// A key may be confined to kinds of statement and to inboxes.
 fn may_say(key: &proto::SigningKey, statement: &Statement) -> Result<(), Refusal> {
     let kind = statement.act.as_ref().map_or("", kind_of);
@@ -145,6 +181,9 @@ fn kind_of(act: &Act) -> &'static str {
         Act::WithdrawalConfirmed(_) => "withdrawal_confirmed",
         Act::PhoneConfirmed(_) => "phone_confirmed",
         Act::UrgencyChange(_) => "urgency_change",
+        Act::Extension(_) => "extension",
+        Act::AgreementReview(_) => "agreement_review",
+        Act::Manifest(_) => "manifest",
     }
 }
 

@@ -17,6 +17,13 @@ pub use generated::*;
 /// The descriptors of all messages and services, comments included, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
 
+impl EntryType {
+    /// Whether an agency says it, in a signed statement; the rest is the exchange's own.
+    pub fn is_statement(self) -> bool {
+        (Self::Concern as i32..40).contains(&(self as i32))
+    }
+}
+
 /// Bytes that are not the message they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the bytes are not a valid protobuf message of the expected type")]

@@ -27,8 +27,8 @@ use crate::{
         proof::verify_inclusion,
     },
     proto::{
-        self, AuditRow, EntryType, Envelope, Facts, GetEntryRequest, GetInclusionProofRequest,
-        QueryRequest, Statement,
+        self, AuditRow, Envelope, Facts, GetEntryRequest, GetInclusionProofRequest, QueryRequest,
+        Statement,
     },
     wire::client::{Client, ClientError},
 };
@@ -209,7 +209,7 @@ fn suspect(what: String) -> ClientError {
 
 /// Whether an entry is a statement of an agency, whose detail is an envelope.
 pub fn is_statement(facts: &Facts) -> bool {
-    facts.r#type() >= EntryType::Concern
+    facts.r#type().is_statement()
 }
 
 /// The envelope of a statement must be signed by a key that the directory has, or once

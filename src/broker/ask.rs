@@ -258,7 +258,7 @@ impl Broker {
     }
 
     /// The first entry at or after a time; entry times never decrease.
-    fn first_at(&self, time: u64, size: u64) -> u64 {
+    pub(super) fn first_at(&self, time: u64, size: u64) -> u64 {
         let (mut low, mut high) = (0, size);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -364,6 +364,7 @@ impl Broker {
             refusals: self.count("refusals"),
             size: self.shared.tree.head().growth.size(),
             states,
+            ..proto::GetSummaryResponse::default()
         }
     }
 

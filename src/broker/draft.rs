@@ -8,6 +8,7 @@
 
 mod due;
 mod own;
+mod raised;
 
 use std::{
     collections::HashMap,
@@ -16,6 +17,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
+pub(super) use self::raised::refusal_facts;
 use super::{
     Error, Shared, projection, receipt::broken, records, sameness, sequencer::Done, tree::Head,
 };
@@ -28,9 +30,9 @@ use crate::{
         merkle::Hash,
     },
     limits,
-    policy::Permitted,
-    proto::{self, EntryType, Facts, SignedChange},
-    store::{self, Key, Overlay, Record},
+    policy::{Permitted, Urgently},
+    proto::{self, EntryType, Facts, SignedChange, statement::Act},
+    store::{Key, Overlay, Record},
 };
 
 /// A statement that the policy permitted, with all of it that does not depend on its
@@ -153,7 +155,16 @@ impl Work {
             Self::Note { detail, .. } | Self::Told { detail, .. } => detail.len(),
             Self::Rung { .. } => 0,
         };
-        detail + limits::LEAF_AND_FACTS_BYTES_MAX
+        detail + self.entries() * limits::LEAF_AND_FACTS_BYTES_MAX
+    }
+
+    /// How many entries it is at most.
+    pub(super) fn entries(&self) -> usize {
+        let asks = |facts: &Facts| facts.outside_agreement;
+        match self {
+            Self::Statement(ready) if asks(ready.permitted.facts()) => 2,
+            _ => 1,
+        }
     }
 }
 
@@ -182,7 +193,7 @@ impl<'a> Draft<'a> {
         match work {
             Work::Statement(ready) => self.statement(*ready),
             Work::Change { by, change } => self.change(&by, change),
-            Work::Note { facts, detail } => self.note(&facts, detail),
+            Work::Note { facts, detail } => self.note(*facts, detail),
             Work::Told { facts, detail } => self.told(*facts, detail),
             Work::Rung { concern, addressed } => self.climb(concern, &addressed),
         }
@@ -193,7 +204,10 @@ impl<'a> Draft<'a> {
         let Ready { sender, key, permitted, chance, commitment, new_as_of } = ready;
         if let Some(repeated) = self.repeated(permitted.envelope(), &key, new_as_of) {
             return match repeated {
-                Verdict::Refused(refusal) => self.refuse(sender, refusal, &key),
+                Verdict::Refused(refusal) => {
+                    let told = Urgently::of(permitted.facts());
+                    self.refuse(&sender, refusal, &key, told.as_ref())
+                }
                 known => known,
             };
         }
@@ -205,11 +219,15 @@ impl<'a> Draft<'a> {
         if judged_as_of != self.directory.as_of() {
             return Verdict::Moved(envelope);
         }
+        if facts.r#type() == EntryType::Manifest {
+            self.compare(&mut facts, &counted(&envelope));
+        }
         projection::address(&self.overlay, &mut facts);
         self.set_deadlines(&mut facts);
+        let told = Urgently::of(&facts);
         let effect = match projection::judge(&self.overlay, self.next(), self.time, &facts) {
             Ok(effect) => effect,
-            Err(refusal) => return self.refuse(sender, refusal, &key),
+            Err(refusal) => return self.refuse(&sender, refusal, &key, told.as_ref()),
         };
         facts.request_key = key.to_vec();
         self.number(&mut facts);
@@ -217,9 +235,18 @@ impl<'a> Draft<'a> {
         match self.append(&facts, detail, effect) {
             Verdict::Entry { at, repeat } => {
                 self.requests.insert(key, at);
+                // An exercise asks nobody to look.
+                if facts.outside_agreement && !facts.exercise {
+                    let concern = self.next() - 1;
+                    if let Verdict::Failed(error) = self.ask_for_review(concern, &facts) {
+                        return Verdict::Failed(error);
+                    }
+                }
                 Verdict::Entry { at, repeat }
             }
-            Verdict::Failed(Error::Refused(refusal)) => self.refuse(sender, *refusal, &key),
+            Verdict::Failed(Error::Refused(refusal)) => {
+                self.refuse(&sender, *refusal, &key, told.as_ref())
+            }
             failed => failed,
         }
     }
@@ -259,14 +286,14 @@ impl<'a> Draft<'a> {
         let judged = self.directory.judge(&signed, Moment(self.time));
         let change = match judged.and_then(|change| self.nothing_open(change)) {
             Ok(change) => change,
-            Err(refusal) => return self.refuse(by.to_owned(), refusal, &[]),
+            Err(refusal) => return self.refuse(by, refusal, &[], None),
         };
         let (code, subject) = directory::subject(&change);
         let mut facts =
             Facts { sender: by.to_owned(), code: code.to_owned(), subject, ..Facts::default() };
         facts.set_type(EntryType::Directory);
         let entry = self.next();
-        let verdict = self.note(&facts, proto::encode(&signed));
+        let verdict = self.note(facts, proto::encode(&signed));
         if matches!(verdict, Verdict::Entry { .. }) {
             Arc::make_mut(&mut self.directory).apply(entry, &signed);
         }
@@ -286,27 +313,6 @@ impl<'a> Draft<'a> {
         match records::unpack::<u64>(&self.overlay, &key) {
             Some(open) if inbox.retired => Err(Refusal::InboxHasOpenDeliveries { inbox: id, open }),
             _ => Ok(change),
-        }
-    }
-
-    /// The refusal's own record, unless an identical one is recorded already.
-    fn refuse(&mut self, agency: String, refusal: Refusal, request_key: &[u8]) -> Verdict {
-        self.shared.counts.refusals.fetch_add(1, Ordering::Relaxed);
-        let facts = refusal_facts(&agency, &refusal, request_key.to_vec());
-        let recorded = records::refusal_key(&projection::refusal_digest(&facts));
-        if store::View::value(&self.overlay, &recorded).is_none()
-            && let Verdict::Failed(error) = self.note(&facts, Vec::new())
-        {
-            return Verdict::Failed(error);
-        }
-        Verdict::Refused(refusal)
-    }
-
-    /// Appends an entry that moves no delivery and whose detail comes with nothing prepared.
-    fn note(&mut self, facts: &Facts, detail: Vec<u8>) -> Verdict {
-        match Detail::new(detail) {
-            Ok(detail) => self.append(facts, detail, projection::Effect::default()),
-            Err(error) => Verdict::Failed(error),
         }
     }
 
@@ -356,17 +362,12 @@ fn rings(facts: &Facts) -> Vec<InboxId> {
     facts.inboxes.iter().filter_map(|inbox| inbox.parse().ok()).collect()
 }
 
-/// The facts of a refusal's own record.
-pub(super) fn refusal_facts(agency: &str, refusal: &Refusal, request_key: Vec<u8>) -> Facts {
-    let mut facts = Facts {
-        sender: agency.to_owned(),
-        code: refusal.code().to_owned(),
-        request_key,
-        ..Facts::default()
-    };
-    if let Refusal::FieldInvalid { field, .. } = refusal {
-        facts.subject = (*field).to_owned();
+/// The request ids that the manifest in an envelope counts.
+fn counted(envelope: &[u8]) -> Vec<Vec<u8>> {
+    let envelope: proto::Envelope = proto::decode(envelope).unwrap_or_default();
+    let statement: proto::Statement = proto::decode(&envelope.statement).unwrap_or_default();
+    match statement.act {
+        Some(Act::Manifest(manifest)) => manifest.request_ids,
+        _ => Vec::new(),
     }
-    facts.set_type(EntryType::Refusal);
-    facts
 }

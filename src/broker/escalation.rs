@@ -33,10 +33,17 @@ use crate::{
 };
 
 impl Broker {
-    /// Climbs what is due, until told to end.
+    /// Climbs what is due, and looks who is quieter than usual, until told to end.
     pub async fn escalate(self, ended: CancellationToken) {
         let mut tick = tokio::time::interval(limits::ESCALATION_INTERVAL);
+        let mut looked = None;
         while ended.run_until_cancelled(tick.tick()).await.is_some() {
+            let now = self.now();
+            if looked.is_none_or(|at: Moment| at.after(limits::QUIET_INTERVAL) <= now) {
+                looked = Some(now);
+                let broker = self.clone();
+                drop(tokio::task::spawn_blocking(move || broker.look_for_quiet()));
+            }
             let climbed = self.climb_all();
             match ended.run_until_cancelled(climbed).await {
                 None => return,
@@ -142,9 +149,11 @@ pub(super) fn rung(
     };
     facts.set_type(EntryType::Escalation);
     // What is decided anew is to be told anew.
-    let anew = (next.duty == Duty::Feedback).then_some(record.decision).flatten();
+    let decided = (next.duty == Duty::Feedback).then_some(record.decision).flatten();
+    // What was given more time has a ladder of its own.
+    let anew = decided.unwrap_or_default().max(record.due.of(next.duty).extended);
     let Facts { inbox, subject, code, .. } = &facts;
-    let unique = format!("{concern} {inbox} {subject} {code} {}", anew.unwrap_or_default());
+    let unique = format!("{concern} {inbox} {subject} {code} {anew}");
     Some(Due { facts, unique })
 }
 

@@ -3,8 +3,8 @@
 //! The flow, in the order of the files: `admission` (fair shares), [`submit`] (authenticate → known request? →
 //! permit → commit → receipt), `draft` and `sequencer` (the single writer), [`projection`]
 //! (what entries mean), [`receive`] (what waits for whom), [`escalation`] (who is told when nobody
-//! acts), [`on_call`] (what on-call staff do), [`ask`] (questions, each
-//! an entry), [`recovery`] (how it starts).
+//! acts), [`raised`] (what else somebody should look at), [`on_call`] (what on-call staff do), [`ask`]
+//! (questions, each an entry), [`recovery`] (how it starts).
 //!
 //! Holds: I1, I2, I6, I7, I8, I9, I11. Knows: identity, policy, directory, store,
 //! ledger, domain, crypto, proto, clock, limits.
@@ -18,6 +18,7 @@ pub mod on_call;
 #[cfg(test)]
 mod power_tests;
 pub mod projection;
+pub mod raised;
 pub mod receipt;
 pub mod receive;
 pub mod records;
@@ -93,6 +94,8 @@ pub struct Shared {
     stopped: AtomicBool,
     /// The disk is so full that concerns are put off.
     low: AtomicBool,
+    /// Agencies that usually speak at this time of the week, and do not.
+    quiet: raised::Quiet,
     counts: Counts,
 }
 

@@ -7,6 +7,8 @@
 //! Holds: I5, I6. Knows: domain, proto, store.
 
 mod judge;
+mod raised;
+mod time;
 mod told;
 
 use sha2::{Digest, Sha256};
@@ -41,9 +43,8 @@ pub struct Effect {
 /// time.
 pub fn apply(overlay: &mut Overlay<'_>, entry: u64, time: u64, facts: &Facts, effect: Effect) {
     let concern = facts.answers.filter(|_| facts.r#type() != EntryType::Genesis);
-    let thread = concern
-        .and_then(|answered| records::meta(overlay, answered))
-        .map_or(entry, |answered| answered.thread);
+    let answered = concern.and_then(|answered| records::meta(overlay, answered));
+    let thread = answered.as_ref().map_or(entry, |answered| answered.thread);
     let meta = EntryMeta {
         kind: facts.r#type,
         time,
@@ -67,6 +68,7 @@ pub fn apply(overlay: &mut Overlay<'_>, entry: u64, time: u64, facts: &Facts, ef
     }
     record_parties(overlay, entry, facts);
     record_kind(overlay, entry, facts);
+    raised::record(overlay, entry, time, facts, answered.as_ref());
 }
 
 /// Who said it and who is addressed; their gapless numbers.

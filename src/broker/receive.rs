@@ -18,7 +18,7 @@ use crate::{
     directory,
     domain::ids::InboxId,
     limits,
-    proto::{self, EntryType, Envelope, Facts, Incoming, Rewrap, Statement, Wrap},
+    proto::{self, Envelope, Facts, Incoming, Rewrap, Statement, Wrap},
     store::Index,
 };
 
@@ -155,7 +155,7 @@ impl Broker {
         let stored = shared.stored(entry)?;
         let facts: Facts = proto::decode(&stored.record.facts).map_err(super::receipt::broken)?;
         // What the exchange itself says is said by the facts; nobody signed it.
-        let envelope = match facts.r#type() >= EntryType::Concern {
+        let envelope = match facts.r#type().is_statement() {
             true => proto::decode(&stored.record.detail).map_err(super::receipt::broken)?,
             false => Envelope::default(),
         };

@@ -9,13 +9,16 @@
 //! | `f` digest | nothing: a refusal of this kind is recorded |
 //! | `g` entry | nothing: a directory change |
 //! | `h` thread entry | nothing: belongs to the thread that another entry began |
+//! | `m` agency 0 entry | [`Missing`]: what a manifest counts as sent and had not come |
 //! | `n` inbox | the inbox's newest gapless number |
 //! | `o` concern addressed-inbox | nothing: the delivery is open |
 //! | `q` inbox 0 entry | nothing: waits to be stored there |
 //! | `r` half a request key | the entry that took it; its facts have the other half |
 //! | `s` agency | the sender's newest gapless number |
 //! | `t` level tile | a full tile of hashes |
+//! | `v` concern | [`Review`]: it came outside any agreement, and nobody has looked at it |
 //! | `w` seconds concern addressed-inbox | nothing: the next rung of this delivery is climbed then |
+//! | `x` refusal | [`Refused`]: an immediate or urgent concern, and its sender's inbox has not stored that |
 //!
 //! Numbers in keys are big-endian, so that keys sort as numbers do. What a key says its value
 //! does not say again.
@@ -23,10 +26,14 @@
 //! Holds: I5. Knows: domain, proto, store.
 
 mod due;
+mod raised;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-pub use self::due::{Due, DueBy, NextStep};
+pub use self::{
+    due::{Due, DueBy, NextStep},
+    raised::{Missing, Refused, Review, numbered},
+};
 use crate::{
     domain::{
         deadline::{Duty, Rung},
@@ -40,7 +47,7 @@ use crate::{
 
 /// Of the 32 bytes of a request key so many are in the index: enough that no two are alike. If
 /// they were, the second would be refused as a conflict and nothing lost.
-const REQUEST_KEY_BYTES: usize = 16;
+pub const REQUEST_KEY_BYTES: usize = 16;
 
 /// What the fold keeps of each entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -373,6 +380,19 @@ pub fn thread_key(thread: u64, entry: u64) -> Key {
     key(b'h', &[&thread.to_be_bytes(), &entry.to_be_bytes()])
 }
 
+/// `m`: what a manifest of an agency found missing.
+pub fn missing_key(agency: &str, entry: u64) -> Key {
+    key(b'm', &[agency.as_bytes(), &[0], &entry.to_be_bytes()])
+}
+
+/// `m`: all that manifests found missing; of one agency if it is named.
+pub fn missing_prefix(agency: Option<&str>) -> Key {
+    match agency {
+        Some(agency) => key(b'm', &[agency.as_bytes(), &[0]]),
+        None => key(b'm', &[]),
+    }
+}
+
 /// `n`: an inbox's gapless number.
 pub fn inbox_number_key(inbox: &InboxId) -> Key {
     key(b'n', &[inbox.as_str().as_bytes()])
@@ -403,6 +423,11 @@ pub fn tile_key(level: u8, index: u64) -> Key {
     key(b't', &[&[level], &index.to_be_bytes()])
 }
 
+/// `v`: a concern that is to be looked at, since it came outside any agreement.
+pub fn review_key(concern: u64) -> Key {
+    key(b'v', &[&concern.to_be_bytes()])
+}
+
 /// `w`: a delivery whose next rung is climbed then.
 pub fn wake_key(seconds: u64, concern: u64, addressed: &InboxId) -> Key {
     let (seconds, concern) = (seconds.to_be_bytes(), concern.to_be_bytes());
@@ -420,6 +445,11 @@ pub fn wake_of(key: &[u8]) -> Option<(u64, u64, InboxId)> {
     let (concern, addressed) = rest.split_first_chunk()?;
     let addressed = std::str::from_utf8(addressed).ok()?.parse().ok()?;
     Some((u64::from_be_bytes(*seconds), u64::from_be_bytes(*concern), addressed))
+}
+
+/// `x`: the refusal of an immediate or urgent concern that its sender has not heard of.
+pub fn refused_key(entry: u64) -> Key {
+    key(b'x', &[&entry.to_be_bytes()])
 }
 
 /// The entry number at the end of a key.

@@ -217,11 +217,13 @@ fn take(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
     let room =
         limits::BATCH_BYTES_MAX - limits::DETAIL_BYTES_MAX - limits::LEAF_AND_FACTS_BYTES_MAX;
     let mut let_others = true;
-    // A refused statement leaves a record too, so each job is at most one entry.
-    while batch.len() < limits::BATCH_ENTRIES_MAX && bytes < room {
+    // A refused statement leaves a record too, and one outside any agreement asks for a review.
+    let mut entries = batch[0].work.entries();
+    while entries + 2 <= limits::BATCH_ENTRIES_MAX && bytes < room {
         match jobs.try_recv() {
             Ok(job) => {
                 bytes += job.work.bytes();
+                entries += job.work.entries();
                 batch.push(job);
             }
             Err(_) if let_others => {

@@ -30,7 +30,8 @@ use crate::{
         Peer,
         authenticate::{Authenticated, authenticate},
     },
-    limits, policy,
+    limits,
+    policy::{self, Urgently},
     proto::{self, EntryType, Facts},
 };
 
@@ -92,11 +93,13 @@ impl Broker {
                     return Ok(Accepted { receipt, duplicate: true });
                 }
                 Ok(Judged::New(permitted, key, new_as_of)) => (permitted, key, new_as_of),
-                Err((Error::Refused(refusal), key)) => {
-                    let recorded = self.record_refusal(&peer, *refusal, key, Some(admitted));
+                Err(Stopped::Refused { refusal, key, told }) => {
+                    let facts = refusal_facts(peer.agency.as_str(), &refusal, key, told.as_ref());
+                    let recorded =
+                        self.record_refusal(&peer, refusal, facts, Vec::new(), Some(admitted));
                     return Err(recorded.await);
                 }
-                Err((error, _)) => return Err(error),
+                Err(Stopped::Failed(error)) => return Err(error),
             };
             if permitted.facts().r#type() == EntryType::Concern && !admitted.takes_concerns() {
                 return Err(Error::Busy(limits::BUSY_DELAY));
@@ -124,7 +127,7 @@ impl Broker {
     /// # Errors
     /// As [`Broker::submit`], though refusals are not recorded.
     pub fn would_submit(&self, peer: &Arc<Peer>, envelope: Vec<u8>) -> Result<Facts, Error> {
-        match self.judge(peer, envelope).map_err(|(error, _)| error)? {
+        match self.judge(peer, envelope)? {
             Judged::Known(receipt) => proto::decode(&receipt.facts).map_err(super::receipt::broken),
             Judged::New(permitted, ..) => {
                 let mut facts = permitted.facts().clone();
@@ -139,7 +142,8 @@ impl Broker {
     /// Records a refusal, once for identical ones, and gives it back to be answered.
     /// A refusal whose record is not durable is answered as what went wrong there.
     pub async fn refuse(&self, peer: &Peer, refusal: Refusal, request_key: Vec<u8>) -> Error {
-        self.record_refusal(peer, refusal, request_key, None).await
+        let facts = refusal_facts(peer.agency.as_str(), &refusal, request_key, None);
+        self.record_refusal(peer, refusal, facts, Vec::new(), None).await
     }
 
     /// The same of a person at the console, in this session: identical ones of that person there
@@ -153,24 +157,15 @@ impl Broker {
     ) -> Error {
         let whose = format!("console/{}/{session}", access.sign_in);
         let key = self.shared.secret.request_key(peer.agency.as_str(), whose.as_bytes());
-        self.record_with(peer, refusal, key.to_vec(), proto::encode(access), None).await
+        let facts = refusal_facts(peer.agency.as_str(), &refusal, key.to_vec(), None);
+        self.record_refusal(peer, refusal, facts, proto::encode(access), None).await
     }
 
     async fn record_refusal(
         &self,
         peer: &Peer,
         refusal: Refusal,
-        request_key: Vec<u8>,
-        admitted: Option<Admitted>,
-    ) -> Error {
-        self.record_with(peer, refusal, request_key, Vec::new(), admitted).await
-    }
-
-    async fn record_with(
-        &self,
-        peer: &Peer,
-        refusal: Refusal,
-        request_key: Vec<u8>,
+        facts: Facts,
         detail: Vec<u8>,
         admitted: Option<Admitted>,
     ) -> Error {
@@ -179,7 +174,6 @@ impl Broker {
         if !directory.knows_system(peer.agency.as_str(), peer.system.as_str()) {
             return refusal.into(); // strangers are only counted
         }
-        let facts = refusal_facts(peer.agency.as_str(), &refusal, request_key);
         let recorded = records::refusal_key(&projection::refusal_digest(&facts));
         if crate::store::View::value(&self.shared.index, &recorded).is_some() {
             return refusal.into();
@@ -196,14 +190,20 @@ impl Broker {
         }
     }
 
-    /// Everything before the commit. A refusal comes with the request key it was for.
-    fn judge(&self, peer: &Arc<Peer>, envelope: Vec<u8>) -> Result<Judged, (Error, Vec<u8>)> {
+    /// Everything before the commit.
+    fn judge(&self, peer: &Arc<Peer>, envelope: Vec<u8>) -> Result<Judged, Stopped> {
         let shared = &self.shared;
         let directory = shared.directory.load();
         let new_as_of = shared.index.size();
-        let authenticated = authenticate(&directory, Arc::clone(peer), envelope)
-            .map_err(|refusal| (refusal.into(), Vec::new()))?;
+        let authenticated =
+            authenticate(&directory, Arc::clone(peer), envelope).map_err(|unproven| {
+                let told =
+                    said(&unproven.envelope).filter(|said| said.from == peer.agency.as_str());
+                let told = told.and_then(|said| Urgently::said(&directory, &said));
+                Stopped::Refused { refusal: unproven.refusal, key: Vec::new(), told }
+            })?;
         let key = shared.request_key(&authenticated);
+        let told = Urgently::said(&directory, authenticated.statement());
         let judged = match shared.repeat_of(authenticated.envelope(), &key) {
             Some(Ok(known)) => Ok(Judged::Known(known.receipt)),
             Some(Err(error)) => Err(error),
@@ -211,7 +211,12 @@ impl Broker {
                 .map(|permitted| Judged::New(Box::new(permitted), key, new_as_of))
                 .map_err(Error::from),
         };
-        judged.map_err(|error| (error, key.to_vec()))
+        judged.map_err(|error| match error {
+            Error::Refused(refusal) => {
+                Stopped::Refused { refusal: *refusal, key: key.to_vec(), told }
+            }
+            error => Stopped::Failed(error),
+        })
     }
 
     /// A place for a statement of this many bytes, before any work is done for it.
@@ -267,6 +272,29 @@ enum Judged {
     Known(proto::Receipt),
     /// With the ledger's uniqueness key of its request id, which no entry below this number took.
     New(Box<policy::Permitted>, [u8; 32], u64),
+}
+
+/// Why a statement does not come to its commit.
+enum Stopped {
+    /// It is refused; `told` is who must know of that, if it could not wait.
+    Refused { refusal: Refusal, key: Vec<u8>, told: Option<Urgently> },
+    /// Something else went wrong.
+    Failed(Error),
+}
+
+impl From<Stopped> for Error {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Refused { refusal, .. } => refusal.into(),
+            Stopped::Failed(error) => error,
+        }
+    }
+}
+
+/// The statement in an envelope that proves nothing.
+fn said(envelope: &[u8]) -> Option<proto::Statement> {
+    let envelope: proto::Envelope = proto::decode(envelope).ok()?;
+    proto::decode(&envelope.statement).ok()
 }
 
 impl Shared {

@@ -1,5 +1,5 @@
 //! What a person does about a concern: `cairn opened`, `ack`, `decide`, `feedback`,
-//! `redirect`, `urgency`, `confirm-call`, `confirm-withdrawal`; the sender's `withdraw`; and what
+//! `redirect`, `extend`, `urgency`, `review`, `confirm-call`, `confirm-withdrawal`; the sender's `withdraw`; and what
 //! on-call staff do, `called` and `dealing`.
 //!
 //! Each but the last two is a statement of the system that names the person. It goes through the
@@ -8,11 +8,15 @@
 //! Holds: I6, I8, I12. Knows: wire::client, domain, proto.
 
 mod desk;
+mod extend;
 mod on_call;
+mod review;
 mod sender;
 mod urgency;
 
+pub(crate) use extend::Extend;
 pub(crate) use on_call::{Called, Dealing};
+pub(crate) use review::Review;
 pub(crate) use sender::Withdraw;
 pub(crate) use urgency::ChangeUrgency;
 

@@ -18,6 +18,7 @@ mod exchange;
 mod init;
 mod kept;
 mod maintain;
+mod manifest;
 mod people;
 mod print;
 mod progress;
@@ -53,11 +54,14 @@ enum Command {
     Decide(act::Decide),
     Feedback(act::Feedback),
     Redirect(act::Redirect),
+    Extend(act::Extend),
     Withdraw(act::Withdraw),
     ConfirmWithdrawal(act::ConfirmWithdrawal),
     ConfirmCall(act::ConfirmCall),
     #[command(name = "urgency")]
     ChangeUrgency(act::ChangeUrgency),
+    Review(act::Review),
+    Manifest(manifest::Manifest),
     Called(act::Called),
     Dealing(act::Dealing),
     Status(status::Status),
@@ -119,10 +123,13 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Decide(decide) => decide.run().await,
         Command::Feedback(feedback) => feedback.run().await,
         Command::Redirect(redirect) => redirect.run().await,
+        Command::Extend(extend) => extend.run().await,
         Command::Withdraw(withdraw) => withdraw.run().await,
         Command::ConfirmWithdrawal(confirm) => confirm.run().await,
         Command::ConfirmCall(confirm) => confirm.run().await,
         Command::ChangeUrgency(change) => change.run().await,
+        Command::Review(review) => review.run().await,
+        Command::Manifest(manifest) => manifest.run().await,
         Command::Called(called) => called.run().await,
         Command::Dealing(dealing) => dealing.run().await,
         Command::Status(status) => status.run().await,

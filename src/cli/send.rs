@@ -24,8 +24,9 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::{JoinSet, block_in_place};
 
+pub(super) use self::lines::Lines;
 use self::{
-    lines::{Line, Lines},
+    lines::Line,
     push::{Fate, Pusher},
     tally::Tally,
 };

@@ -8,7 +8,7 @@
 mod shown;
 mod watch;
 
-use std::{path::Path, process::ExitCode};
+use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -22,8 +22,8 @@ use crate::{
     clock::Moment,
     domain::ids::{EntryNumber, InboxId},
     proto::{
-        self, Delivery, EntryType, Facts, GetConcernRequest, GetConcernResponse,
-        ListWaitingRequest, get_concern_request::By,
+        self, Delivery, Facts, GetConcernRequest, GetConcernResponse, GetSummaryRequest,
+        GetSummaryResponse, ListWaitingRequest, get_concern_request::By,
     },
     wire::client::{
         self, Client, ClientError,
@@ -118,15 +118,21 @@ impl Status {
         };
         // What the outbox keeps is known while the exchange is away: then above all.
         let waiting = self.waiting(client).await;
+        let summary = answered(client.status().get_summary(GetSummaryRequest {})).await;
+        let raised = summary.map_or_else(|_| Vec::new(), |found| raised(&found.into_inner()));
         match self.output {
             Output::Json => {
                 let known = |rows: &Vec<Delivery>| rows.iter().map(shown::delivery_json).collect();
                 print::json(&json!({
                     "waiting": waiting.as_ref().ok().map(known).unwrap_or(Value::Null),
                     "outbox": outbox.iter().map(kept_json).collect::<Vec<_>>(),
+                    "raised": raised.iter().map(|(name, count, _)| (*name, *count)).collect::<BTreeMap<_, _>>(),
                 }))?;
             }
             Output::Text => {
+                for (_, _, said) in &raised {
+                    print::line(said)?;
+                }
                 waiting.as_ref().map_or(Ok(()), |waiting| say_waiting(waiting))?;
                 self.print_outbox(&outbox)?;
             }
@@ -173,6 +179,27 @@ impl Status {
         });
         Ok(print::table(&["id", "your reference", "what to do"], rows)?)
     }
+}
+
+/// What no deadline shows, to whom it concerns: a name, how many, a sentence.
+fn raised(summary: &GetSummaryResponse) -> Vec<(&'static str, u64, String)> {
+    let late = summary.reviews_late;
+    let all = [
+        (
+            "refused_urgent",
+            summary.refused_urgent,
+            "refused and urgent, and the sender may not know",
+        ),
+        ("missing", summary.missing, "counted as sent by a manifest, and not here"),
+        ("reviews", summary.reviews, "outside any agreement, to be reviewed"),
+        ("quiet_agencies", summary.quiet_agencies, "quieter than usual"),
+    ];
+    let some = all.into_iter().filter(|(_, count, _)| *count > 0);
+    some.map(|(name, count, what)| match name {
+        "reviews" if late > 0 => (name, count, format!("{count} {what}, {late} late")),
+        _ => (name, count, format!("{count} {what}")),
+    })
+    .collect()
 }
 
 /// What the outbox keeps; nothing if the system has none.
@@ -264,7 +291,7 @@ fn text(found: &GetConcernResponse, facts: &Facts) -> anyhow::Result<()> {
     });
     print::table(&["for", "state", "outcome", "since", "due", "next to act"], deliveries)?;
     let thread = found.thread.iter().map(|entry| {
-        let by = match (entry.r#type() < EntryType::Concern, entry.inbox.as_str()) {
+        let by = match (!entry.r#type().is_statement(), entry.inbox.as_str()) {
             (true, _) if entry.sender.is_empty() => "exchange",
             (true, _) | (false, "") => entry.sender.as_str(),
             (false, inbox) => inbox,

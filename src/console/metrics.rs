@@ -32,6 +32,7 @@ pub(super) fn text(operators: &Operators) -> String {
     connections(operators, &mut page);
     channels(operators, &mut page);
     probe(operators, &mut page);
+    raised(operators, &mut page);
     page.0
 }
 
@@ -250,6 +251,37 @@ fn probe(operators: &Operators, page: &mut Page) {
     let help = "How long it took, from its sealing to the sender's having the answer";
     page.one("cairn_probe_duration_seconds", help, took as f64 / 1e6);
     page.one("cairn_probe_failed_total", "Synthetic concerns that did not", failed);
+}
+
+/// What no deadline shows.
+fn raised(operators: &Operators, page: &mut Page) {
+    let raised = operators.broker.raised();
+    let late = raised.reviews_late(operators.clock.now());
+    for (name, help, value) in [
+        (
+            "cairn_refused_urgent_waiting",
+            "Immediate and urgent concerns refused, of which the sender may not know",
+            raised.refused.len() as u64,
+        ),
+        (
+            "cairn_missing_statements",
+            "Statements that agencies count as sent and that have not come",
+            raised.missing_count(),
+        ),
+        (
+            "cairn_reviews_waiting",
+            "Concerns outside any agreement that nobody has looked at",
+            raised.reviews.len() as u64,
+        ),
+        ("cairn_reviews_late", "Of those, past their working day", late),
+        (
+            "cairn_quiet_agencies",
+            "Agencies that usually send something at this time of the week, and did not",
+            raised.quiet.len() as u64,
+        ),
+    ] {
+        page.one(name, help, value);
+    }
 }
 
 /// The channels that tell people.

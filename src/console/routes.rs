@@ -32,6 +32,7 @@ impl Console {
             .route("/find", get(pages::find::page).post(pages::find::found))
             .route("/agencies", get(pages::agencies::page))
             .route("/agencies/{agency}", get(pages::agencies::one))
+            .route("/raised", get(pages::raised::page))
             .route("/health", get(pages::health::page))
             .route("/hand-over", get(pages::handover::page))
             .route("/help", get(pages::help::page))

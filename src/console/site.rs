@@ -18,7 +18,7 @@ use super::{
     turns::Turns,
 };
 use crate::{
-    broker::Broker,
+    broker::{Broker, raised::Raised},
     clock::Moment,
     crypto::passphrase::TokenDigest,
     identity::{People, Trust},
@@ -100,6 +100,11 @@ impl Console {
     /// What is open now, walked through away from the async threads.
     pub(super) async fn board(&self) -> Arc<Board> {
         self.apart(|console| console.boards.now(&console.broker)).await
+    }
+
+    /// What is raised beside deadlines.
+    pub(super) async fn raised(&self) -> Raised {
+        self.apart(|console| console.broker.raised()).await
     }
 
     /// Does what reads much, away from the async threads.

@@ -8,7 +8,10 @@ use super::words;
 use crate::{
     broker::{Broker, records},
     clock::Moment,
-    domain::deadline::{Duty, Rung},
+    domain::{
+        deadline::{Duty, Rung},
+        vocabulary::AGREEMENT_REVIEWS,
+    },
     proto::{
         self, EntryType, Envelope, Facts, Person, RecordCallRequest, Statement, TakeCareRequest,
         statement::Act,
@@ -85,8 +88,7 @@ fn said(kind: EntryType, facts: &Facts, detail: &[u8]) -> (String, String) {
             let call: RecordCallRequest = proto::decode(detail).unwrap_or_default();
             let back = if call.read_back { "read the number back" } else { "did not read it back" };
             let told = words::person(call.told.as_ref());
-            let at =
-                Moment::of_seconds(call.at).in_london().strftime("%-I:%M%P on %-d %B").to_string();
+            let at = on_a_clock(call.at);
             let text = format!("{told}, at {at}, on {}; they {back}.", call.number);
             (words::person(call.by.as_ref()), text)
         }
@@ -107,9 +109,36 @@ fn said(kind: EntryType, facts: &Facts, detail: &[u8]) -> (String, String) {
             (actor(detail), format!("Now at {}.", facts.next_inbox))
         }
         EntryType::Decision => (actor(detail), format!("Outcome: {}.", plain(&facts.outcome))),
+        EntryType::Extension => (actor(detail), extension(facts, detail)),
+        EntryType::ReviewAsked => {
+            let whom = facts.inboxes.first().map_or("nobody: the area names none", String::as_str);
+            let due = on_a_clock(facts.until);
+            (String::new(), format!("By {whom}, until {due}."))
+        }
+        EntryType::AgreementReview => {
+            let outcome = AGREEMENT_REVIEWS.display(&facts.outcome).unwrap_or(&facts.outcome);
+            (actor(detail), format!("{outcome}."))
+        }
         EntryType::UrgencyChange => (actor(detail), format!("Now {}.", facts.urgency)),
         _ => (actor(detail), String::new()),
     }
+}
+
+/// What has more time, until when, and who agreed.
+fn extension(facts: &Facts, detail: &[u8]) -> String {
+    let (what, until) = match Duty::parse(&facts.subject) {
+        Some(Duty::Feedback) => ("To tell the sender", facts.feedback_due),
+        _ => ("To decide", facts.decision_due.first().copied().unwrap_or_default()),
+    };
+    let approver = match act(detail) {
+        Some(Act::Extension(act)) => words::person(act.approver.as_ref()),
+        _ => words::person(None),
+    };
+    format!("{what}, until {}. Agreed by {approver}.", on_a_clock(until))
+}
+
+fn on_a_clock(seconds: u64) -> String {
+    Moment::of_seconds(seconds).in_london().strftime("%-I:%M%P on %-d %B").to_string()
 }
 
 fn escalation(facts: &Facts) -> String {
@@ -125,9 +154,7 @@ fn escalation(facts: &Facts) -> String {
 
 /// Who acted in a statement, in post; empty where a program did.
 fn actor(detail: &[u8]) -> String {
-    let envelope: Envelope = proto::decode(detail).unwrap_or_default();
-    let statement: Statement = proto::decode(&envelope.statement).unwrap_or_default();
-    let person: Option<Person> = match statement.act {
+    let person: Option<Person> = match act(detail) {
         Some(Act::Opened(act)) => act.person,
         Some(Act::Acknowledgement(act)) => act.person,
         Some(Act::Decision(act)) => act.person,
@@ -136,9 +163,17 @@ fn actor(detail: &[u8]) -> String {
         Some(Act::WithdrawalConfirmed(act)) => act.person,
         Some(Act::PhoneConfirmed(act)) => act.person,
         Some(Act::UrgencyChange(act)) => act.person,
+        Some(Act::Extension(act)) => act.person,
+        Some(Act::AgreementReview(act)) => act.person,
         _ => None,
     };
     person.map(|person| words::person(Some(&person))).unwrap_or_default()
+}
+
+fn act(detail: &[u8]) -> Option<Act> {
+    let envelope: Envelope = proto::decode(detail).unwrap_or_default();
+    let statement: Statement = proto::decode(&envelope.statement).unwrap_or_default();
+    statement.act
 }
 
 /// Who says to be dealing with something, by the entry that says so.

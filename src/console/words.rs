@@ -202,6 +202,10 @@ pub(super) fn happened(kind: EntryType) -> &'static str {
         EntryType::Escalation => "Nobody had acted: the next in line was told",
         EntryType::ToldByPhone => "Told by telephone",
         EntryType::TakenCareOf => "Somebody on call is dealing with it",
+        EntryType::Extension => "Given more time",
+        EntryType::ReviewAsked => "Sent outside any agreement: the reviewer was asked",
+        EntryType::AgreementReview => "Looked at, since no agreement covered it",
+        EntryType::Manifest => "Compared with what its sender counts",
         EntryType::Unspecified
         | EntryType::Genesis
         | EntryType::Directory

@@ -16,6 +16,7 @@ use crate::{
     domain::{
         calendar,
         ids::{AgencyId, AgreementId, InboxId, SystemName},
+        profile::Profile,
         refusal::Refusal,
     },
     limits,
@@ -56,7 +57,7 @@ impl Directory {
 
     /// Bodies are sealed to an area's out-of-hours inbox too, so whoever answers for the
     /// area signs: the agency of its catch-all inbox, the one before and the new one,
-    /// and that of the out-of-hours inbox.
+    /// and those of the out-of-hours inbox and of the reviewer.
     fn judge_area(
         &self,
         area: &proto::Area,
@@ -65,7 +66,7 @@ impl Directory {
     ) -> Result<(), Refusal> {
         bounded("area.id", &area.id, limits::NAME_BYTES_MAX)?;
         let before = self.areas.get(&area.id).map_or("", |before| &before.catch_all);
-        for name in [before, &area.catch_all, &area.out_of_hours] {
+        for name in [before, &area.catch_all, &area.out_of_hours, &area.reviewer] {
             if !name.is_empty() {
                 let inbox = parsed::<InboxId>("area", name)?;
                 self.must_be_signed_by(inbox.agency(), signed, now)?;
@@ -213,6 +214,13 @@ impl Directory {
         ] {
             day.parse::<jiff::civil::Date>()
                 .map_err(|_| invalid(field, "must be a day such as 2026-04-01"))?;
+        }
+        if agreement.profiles.iter().any(|name| !Profile::is_known(name)) {
+            let rule = "must be profiles of the code list, such as encompass";
+            return Err(invalid("agreement.profiles", rule));
+        }
+        if agreement.profiles.len() > limits::PROFILES_MAX {
+            return Err(invalid("agreement.profiles", "at most 16"));
         }
         if agreement.review_key.is_empty() {
             bounded("agreement.no_review_key_reason", &agreement.no_review_key_reason, 256)?;

@@ -129,6 +129,19 @@ impl Directory {
         self.areas.get(&self.agencies.get(agency)?.area)
     }
 
+    /// All areas, by id.
+    pub fn areas(&self) -> impl Iterator<Item = &proto::Area> {
+        self.areas.values()
+    }
+
+    /// The inbox that looks at what an area's agencies sent outside any agreement, if it takes
+    /// anything.
+    pub fn reviewer_of(&self, area: &proto::Area) -> Option<InboxId> {
+        let named = if area.reviewer.is_empty() { &area.catch_all } else { &area.reviewer };
+        let inbox: InboxId = named.parse().ok()?;
+        self.inboxes.get(&inbox).is_some_and(|known| !known.retired).then_some(inbox)
+    }
+
     /// All agencies, by id.
     pub fn agencies(&self) -> impl Iterator<Item = &proto::Agency> {
         self.agencies.values()

@@ -14,12 +14,15 @@
 //! | information | opened in 3 working days | none | working days | nobody |
 //!
 //! At the foot of the ladder stands the duty role itself, and the concern's own entry tells it.
-//! Feedback is due one working day after the decision, with the ladder of routine.
+//! Feedback is due one working day after the decision, with the ladder of routine. A profile
+//! ([`Profile`]) can make any of it sooner. Later it is only by an extension that somebody approved
+//! ([`Deadline::extended`]), which begins a new ladder.
 //!
 //! Pure. Holds: I14. Knows: clock.
 
 use super::{
     calendar::{Calendar, Clock},
+    profile::Profile,
     vocabulary::Urgency,
 };
 use crate::clock::Moment;
@@ -175,31 +178,75 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// Of a duty that begins now, for an inbox with this calendar; `None` if there is nothing
-    /// to do.
+    /// Of a duty that begins now, for an inbox with this calendar, under these profiles; `None` if
+    /// there is nothing to do.
     #[must_use]
-    pub fn of(duty: Duty, urgency: Urgency, calendar: &Calendar, from: Moment) -> Option<Self> {
-        let clock = duty.time_allowed(urgency)?;
-        let due = calendar.due(clock, from);
-        let parts = |first, second| {
-            let part = |part| Some(calendar.part_due(clock, part, from));
-            [part(first), part(second), Some(due)]
+    pub fn of(
+        duty: Duty,
+        urgency: Urgency,
+        calendar: &Calendar,
+        profiles: &[&Profile],
+        from: Moment,
+    ) -> Option<Self> {
+        let of = |clock| {
+            let part = |some, of| calendar.part_due(clock, (some, of), from);
+            Self::laddered(duty, urgency, calendar, calendar.due(clock, from), part)
         };
+        let own = of(duty.time_allowed(urgency)?);
+        let stricter = profiles.iter().filter_map(|profile| profile.time_allowed(duty));
+        Some(stricter.map(of).fold(own, Self::sooner))
+    }
+
+    /// Of the time and of each step whichever is sooner: half of a night can end later than half
+    /// of the working time before it.
+    fn sooner(self, other: Self) -> Self {
+        let steps = std::array::from_fn(|step| self.steps[step].min(other.steps[step]));
+        Self { due: self.due.min(other.due), steps }
+    }
+
+    /// Of a duty that was given more time, from now until then.
+    #[must_use]
+    pub fn extended(
+        duty: Duty,
+        urgency: Urgency,
+        calendar: &Calendar,
+        from: Moment,
+        until: Moment,
+    ) -> Self {
+        let whole = until.0.saturating_sub(from.0);
+        let part = |some, of| Moment(from.0 + whole / u64::from(of) * u64::from(some));
+        Self::laddered(duty, urgency, calendar, until, part)
+    }
+
+    /// With the ladder of its urgency; `part` says when a part of the time is over.
+    fn laddered(
+        duty: Duty,
+        urgency: Urgency,
+        calendar: &Calendar,
+        due: Moment,
+        part: impl Fn(u32, u32) -> Moment,
+    ) -> Self {
         let steps = match (duty, urgency) {
             (_, Urgency::Information) => [None; STEPS],
             (Duty::Feedback, _) | (_, Urgency::Routine) => {
                 [None, Some(due), Some(calendar.due(Clock::WorkingDays(1), due))]
             }
-            (_, Urgency::Immediate | Urgency::Urgent) => parts((1, 3), (2, 3)),
-            (_, Urgency::Prompt) => parts((50, 100), (80, 100)),
+            (_, Urgency::Immediate | Urgency::Urgent) => {
+                [Some(part(1, 3)), Some(part(2, 3)), Some(due)]
+            }
+            (_, Urgency::Prompt) => [Some(part(50, 100)), Some(part(80, 100)), Some(due)],
         };
-        Some(Self { due, steps })
+        Self { due, steps }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::civil::date;
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::domain::profile;
 
     /// 2026-11-20T16:00:00Z, a Friday.
     const FRIDAY: Moment = Moment(1_795_190_400_000_000_000);
@@ -209,7 +256,7 @@ mod tests {
         let calendar = Calendar::named("england-working-hours").unwrap();
         let short = |at: Moment| at.rfc3339()[8..16].replace('T', " ");
         let of = |duty| {
-            let Deadline { due, steps } = Deadline::of(duty, urgency, &calendar, FRIDAY)?;
+            let Deadline { due, steps } = Deadline::of(duty, urgency, &calendar, &[], FRIDAY)?;
             let rungs = (0..).zip(steps).filter_map(|(step, at)| {
                 Some(format!(" · {} {}", Rung::at(step, duty, urgency).as_str(), short(at?)))
             });
@@ -257,6 +304,59 @@ mod tests {
             ]
         );
         assert_eq!(told(Urgency::Information), ["acknowledge by 25 16:00"]);
+    }
+
+    #[test]
+    fn a_profile_makes_it_sooner_and_nothing_later() {
+        let school = Calendar::named("england-school-days").unwrap();
+        let encompass = [Profile::in_force("encompass", date(2026, 11, 20)).unwrap()];
+        let short = |at: Moment| at.rfc3339()[8..16].replace('T', " ");
+        let of = |urgency| Deadline::of(Duty::Acknowledge, urgency, &school, &encompass, FRIDAY);
+        // A school day ends at 15:30, so a working day from Friday 16:00 ends on Tuesday morning.
+        let routine = of(Urgency::Routine).unwrap();
+        assert_eq!((short(routine.due), routine.steps[1]), ("23 09:00".into(), Some(routine.due)));
+        let prompt = of(Urgency::Prompt).unwrap();
+        assert_eq!(prompt.steps.map(|at| short(at.unwrap()))[2], "23 09:00");
+        let immediate = of(Urgency::Immediate).unwrap();
+        assert_eq!(short(immediate.due), "20 16:15");
+    }
+
+    proptest! {
+        /// I14: whatever profiles an agreement has, nothing is due later than without them.
+        #[test]
+        fn profiles_only_tighten(
+            from in 1_790_000_000_u64..1_830_000_000, duty in 0_usize..3, urgency in 0_usize..5,
+            calendar in 0_usize..4, profiles in prop::collection::vec(0_usize..4, 0..4),
+        ) {
+            let names = ["24x7", "scotland-working-hours", "england-school-days", "no such one"];
+            let calendar = Calendar::named_or_strictest(names[calendar]);
+            let known: Vec<_> = profile::all().collect();
+            let profiles: Vec<_> = profiles.into_iter().map(|at| known[at]).collect();
+            let (duty, urgency) = (Duty::ALL[duty], Urgency::ALL[urgency]);
+            let from = Moment::of_seconds(from);
+            let of = |profiles: &[&Profile]| Deadline::of(duty, urgency, &calendar, profiles, from);
+            let (with, without) = (of(&profiles), of(&[]));
+            prop_assert_eq!(with.is_some(), without.is_some());
+            for (with, without) in with.into_iter().zip(without) {
+                prop_assert!(with.due <= without.due && with.due >= from);
+                for (one, other) in with.steps.into_iter().zip(without.steps) {
+                    prop_assert_eq!(one.is_some(), other.is_some());
+                    prop_assert!(one <= other, "a rung is told later");
+                }
+                prop_assert!(with.steps.iter().flatten().is_sorted(), "a rung out of turn");
+            }
+        }
+    }
+
+    #[test]
+    fn more_time_brings_a_ladder_of_its_own() {
+        let calendar = Calendar::named("england-working-hours").unwrap();
+        let until = FRIDAY.after(std::time::Duration::from_secs(3 * 24 * 3600));
+        let of = |urgency| Deadline::extended(Duty::Decide, urgency, &calendar, FRIDAY, until);
+        let short = |at: Moment| at.rfc3339()[8..16].replace('T', " ");
+        let steps = |urgency| of(urgency).steps.map(|at| at.map(short).unwrap_or_default());
+        assert_eq!(steps(Urgency::Urgent), ["21 16:00", "22 16:00", "23 16:00"]);
+        assert_eq!(steps(Urgency::Routine), ["", "23 16:00", "24 16:00"]);
     }
 
     #[test]

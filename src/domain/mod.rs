@@ -17,6 +17,7 @@
 //! | acknowledged | a *named person* in a duty role took ownership | [`lifecycle::State::Acknowledged`] |
 //! | decision, feedback | what the recipient decided; the statement that tells the sender | [`lifecycle::Event`] |
 //! | deadline | by when a person must have acted, and who is told when not | [`deadline::Deadline`] |
+//! | profile | a stricter clock that a nation's guidance sets | [`profile::Profile`] |
 //! | calendar, clock | when somebody works; how a time allowed is counted | [`calendar::Calendar`], [`calendar::Clock`] |
 //! | refusal | Cairn said no: a stable code, and what to do | [`Refusal`] |
 //!
@@ -30,6 +31,7 @@ pub mod document;
 pub mod identifiers;
 pub mod ids;
 pub mod lifecycle;
+pub mod profile;
 pub mod refusal;
 pub mod vocabulary;
 

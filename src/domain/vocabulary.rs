@@ -195,6 +195,22 @@ pub const OUTCOMES: CodeList = CodeList {
     ],
 };
 
+/// What came of looking at something that was sent outside any agreement.
+pub const AGREEMENT_REVIEWS: CodeList = CodeList {
+    name: "agreement_review",
+    version: 0,
+    source: OURS,
+    codes: &[
+        code("sharing_was_right", "It was right to share, and no agreement is needed"),
+        code("sharing_was_wrong", "It should not have been shared"),
+        code(
+            "covered_by_an_agreement",
+            "An agreement covers it: the statement named none, or another",
+        ),
+        code("agreement_to_be_made", "It was right to share, and an agreement will be made"),
+    ],
+};
+
 /// Why there is no further action.
 pub const NO_FURTHER_ACTION_REASONS: CodeList = CodeList {
     name: "no_further_action_reason",

@@ -63,6 +63,15 @@ impl Authenticated {
     }
 }
 
+/// What does not prove who said it, given back.
+#[derive(Debug)]
+pub struct Unproven {
+    /// Why.
+    pub refusal: Refusal,
+    /// The envelope's bytes.
+    pub envelope: Vec<u8>,
+}
+
 /// Checks an envelope against the certificate it came with and the directory.
 ///
 /// # Errors
@@ -71,11 +80,22 @@ pub fn authenticate(
     directory: &Directory,
     peer: Arc<Peer>,
     envelope: Vec<u8>,
-) -> Result<Authenticated, Refusal> {
+) -> Result<Authenticated, Box<Unproven>> {
+    match prove(directory, &peer, &envelope) {
+        Ok((statement, body, key)) => Ok(Authenticated { peer, envelope, statement, body, key }),
+        Err(refusal) => Err(Box::new(Unproven { refusal, envelope })),
+    }
+}
+
+fn prove(
+    directory: &Directory,
+    peer: &Peer,
+    envelope: &[u8],
+) -> Result<(Statement, Option<SealedBody>, KeyId), Refusal> {
     if envelope.len() > limits::ENVELOPE_BYTES_MAX {
         return Err(invalid("envelope", "must be at most 1,048,576 bytes"));
     }
-    let opened: Envelope = proto::decode(&envelope)
+    let opened: Envelope = proto::decode(envelope)
         .map_err(|_| Refusal::Malformed { what: "is not an envelope with a statement" })?;
     if opened.statement.len() > limits::STATEMENT_BYTES_MAX {
         return Err(Refusal::StatementTooLarge);
@@ -95,7 +115,7 @@ pub fn authenticate(
     let key = check_signature(directory, &statement, signature, &opened.statement)?;
     check_shape(&statement)?;
     check_seal(&statement, opened.body.as_ref())?;
-    Ok(Authenticated { peer, envelope, statement, body: opened.body, key })
+    Ok((statement, opened.body, key))
 }
 
 fn check_signature(

@@ -44,8 +44,7 @@ pub(super) fn concern_facts(
         must_wrap_for(authenticated, inbox)?;
         must_be_current(directory, authenticated, inbox)?;
     }
-    let (urgency, _) =
-        Urgency::effective(Some(concern.urgency.as_str()).filter(|text| !text.is_empty()));
+    let urgency = urgency(concern);
     facts.set_type(EntryType::Concern);
     facts.inboxes = recipients.iter().map(ToString::to_string).collect();
     facts.urgency = urgency.as_str().to_owned();
@@ -62,6 +61,11 @@ pub(super) fn concern_facts(
         Err(condition) => return Err(Refusal::NoAgreement { condition }),
     }
     Ok(())
+}
+
+/// The urgency that a concern runs as.
+pub(super) fn urgency(concern: &proto::Concern) -> Urgency {
+    Urgency::effective(Some(concern.urgency.as_str()).filter(|text| !text.is_empty())).0
 }
 
 /// Each recipient once, in the order given, and each of them known.

@@ -2,6 +2,8 @@
 //!
 //! Pure. Holds: I2, I12, I13. Knows: proto, identity, directory, domain, clock, limits.
 
+use std::collections::BTreeSet;
+
 use super::{
     code,
     concern::{concern_facts, must_exist},
@@ -11,13 +13,15 @@ use crate::{
     clock::Moment,
     directory::Directory,
     domain::{
+        deadline::Duty,
         document::Flag,
         ids::InboxId,
         refusal::Refusal,
         vocabulary::{self, Urgency},
     },
     identity::authenticate::Authenticated,
-    proto::{self, EntryType, Facts, Statement, statement::Act},
+    limits,
+    proto::{self, EntryType, Facts, Person, Statement, statement::Act},
 };
 
 /// The facts of a statement, but for what the committer gives.
@@ -48,11 +52,7 @@ pub(super) fn facts(
         }
         Act::UrgencyChange(change) => {
             named(change.person.as_ref())?;
-            code("reason", &change.reason)?;
-            if change.reason.trim().is_empty() {
-                let rule = "must say why, as a code such as new_information";
-                return Err(Refusal::FieldInvalid { field: "reason", rule });
-            }
+            reason(&change.reason, "must say why, as a code such as new_information")?;
             let Some(urgency) = Urgency::parse(&change.urgency) else {
                 let rule = "must be immediate, urgent, prompt, routine or information";
                 return Err(Refusal::FieldInvalid { field: "urgency", rule });
@@ -70,6 +70,25 @@ pub(super) fn facts(
             let inbox = parse_inbox("inbox", &statement.inbox)?;
             facts.inbox = inbox.to_string();
             must_wrap_for(authenticated, &inbox)?;
+        }
+        Act::Extension(extension) => {
+            facts.inbox = own_inbox(statement)?.to_string();
+            extension_facts(extension, now, &mut facts)?;
+        }
+        Act::AgreementReview(review) => {
+            named(review.person.as_ref())?;
+            if !vocabulary::AGREEMENT_REVIEWS.contains(&review.outcome) {
+                return Err(Refusal::UnknownOutcome);
+            }
+            facts.inbox = own_inbox(statement)?.to_string();
+            facts.outcome = review.outcome.clone();
+            facts.set_type(EntryType::AgreementReview);
+        }
+        Act::Manifest(manifest) => {
+            manifest_is_in_bounds(manifest)?;
+            facts.answers = None;
+            facts.count = manifest.request_ids.len() as u64;
+            facts.set_type(EntryType::Manifest);
         }
         _ => {
             facts.inbox = own_inbox(statement)?.to_string();
@@ -134,12 +153,79 @@ fn step_facts(
             named(confirmed.person.as_ref())?;
             EntryType::PhoneConfirmed
         }
-        Act::Concern(_) | Act::Withdrawal(_) | Act::Resealed(_) | Act::UrgencyChange(_) => {
+        Act::Concern(_)
+        | Act::Withdrawal(_)
+        | Act::Resealed(_)
+        | Act::UrgencyChange(_)
+        | Act::Extension(_)
+        | Act::AgreementReview(_)
+        | Act::Manifest(_) => {
             return Err(Refusal::Malformed { what: "says nothing that belongs here" });
         }
     };
     facts.set_type(kind);
     Ok(())
+}
+
+/// More time, for what somebody has taken on, agreed by somebody else.
+fn extension_facts(
+    extension: &proto::Extension,
+    now: Moment,
+    facts: &mut Facts,
+) -> Result<(), Refusal> {
+    let proto::Extension { person, approver, duty, until, reason: why } = extension;
+    named(person.as_ref())?;
+    named(approver.as_ref())?;
+    reason(why, "must say why, as a code such as awaiting_medical")?;
+    let refused = |field, rule| Err(Refusal::FieldInvalid { field, rule });
+    if person.as_ref().zip(approver.as_ref()).is_some_and(|(one, other)| is_same(one, other)) {
+        return refused("approver", "must be somebody else: nobody gives themselves more time");
+    }
+    let last = now.after(limits::EXTENSION_TIME_MAX);
+    if Moment::of_seconds(*until) <= now || last < Moment::of_seconds(*until) {
+        return refused(
+            "until",
+            "must be a time to come, in Unix seconds, at most 28 days from now",
+        );
+    }
+    match Duty::parse(duty) {
+        Some(Duty::Decide) => facts.decision_due = vec![*until],
+        Some(Duty::Feedback) => facts.feedback_due = *until,
+        Some(Duty::Acknowledge) | None => {
+            return refused("duty", "must be decide or feedback: an acknowledgement cannot wait");
+        }
+    }
+    facts.subject = duty.clone();
+    facts.set_type(EntryType::Extension);
+    Ok(())
+}
+
+/// Whether two are the same member of staff, as far as one can see.
+fn is_same(one: &Person, other: &Person) -> bool {
+    let same = |one: &str, other: &str| {
+        let (one, other) = (one.trim(), other.trim());
+        !one.is_empty() && one.to_lowercase() == other.to_lowercase()
+    };
+    same(&one.staff_id, &other.staff_id) || same(&one.name, &other.name)
+}
+
+fn manifest_is_in_bounds(manifest: &proto::Manifest) -> Result<(), Refusal> {
+    let ids = &manifest.request_ids;
+    let length = limits::REQUEST_ID_BYTES_MIN..=limits::REQUEST_ID_BYTES_MAX;
+    let known = ids.iter().collect::<BTreeSet<_>>().len() == ids.len()
+        && (1..=limits::MANIFEST_MAX).contains(&ids.len())
+        && ids.iter().all(|id| length.contains(&id.len()));
+    let rule = "must be 1 to 200 different ids of 16 to 64 bytes";
+    if known { Ok(()) } else { Err(Refusal::FieldInvalid { field: "request_ids", rule }) }
+}
+
+/// A reason is given.
+fn reason(text: &str, rule: &'static str) -> Result<(), Refusal> {
+    code("reason", text)?;
+    match text.trim().is_empty() {
+        true => Err(Refusal::FieldInvalid { field: "reason", rule }),
+        false => Ok(()),
+    }
 }
 
 fn own_inbox(statement: &Statement) -> Result<InboxId, Refusal> {

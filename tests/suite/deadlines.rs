@@ -51,7 +51,7 @@ async fn each_recipient_has_the_deadlines_of_its_own_calendar_and_keeps_them() {
     let due = |duty| {
         calendars
             .each_ref()
-            .map(|by| seconds(Deadline::of(duty, Urgency::Prompt, by, accepted).unwrap().due))
+            .map(|by| seconds(Deadline::of(duty, Urgency::Prompt, by, &[], accepted).unwrap().due))
     };
     assert_eq!(facts.acknowledgement_due, due(Duty::Acknowledge));
     assert_eq!(facts.decision_due, due(Duty::Decide));
@@ -89,7 +89,7 @@ async fn days_off_of_an_inbox_count_and_what_is_no_day_is_refused() {
     let closed = Calendar::named("scotland-working-hours").unwrap();
     let closed = closed.closed_on_days(&[break_of_a_fortnight]);
     let due = |by: &Calendar| {
-        seconds(Deadline::of(Duty::Acknowledge, Urgency::Routine, by, accepted).unwrap().due)
+        seconds(Deadline::of(Duty::Acknowledge, Urgency::Routine, by, &[], accepted).unwrap().due)
     };
     assert_eq!(facts.acknowledgement_due, [due(&closed), due(&Calendar::Always)]);
     assert!(facts.acknowledgement_due[0] > accepted.0 / 1_000_000_000 + 14 * 86_400);

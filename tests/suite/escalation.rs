@@ -34,6 +34,7 @@ pub async fn ladder() -> World {
         out_of_hours: "night/duty".into(),
         senior_post: "head of service".into(),
         senior_phone: "0131 496 0001".into(),
+        reviewer: String::new(),
     };
     let signers = ["social-work", "night"].map(|agency| world.agency(agency).folder());
     let area = enrol::signed(EXCHANGE, Change::Area(area), &signers);

@@ -25,6 +25,7 @@ mod overload;
 mod privacy;
 mod probe;
 mod process;
+mod raised;
 mod readme;
 mod refuse;
 mod support;

@@ -11,19 +11,24 @@ use crate::{
     domain::{
         calendar::Calendar,
         deadline::{Deadline, Duty, STEPS},
+        profile::Profile,
         vocabulary::{NOTED, Urgency},
     },
     proto::{EntryType, Facts},
 };
 
-const NANOSECONDS: u64 = 1_000_000_000;
-
 /// A deadline, Unix seconds, and the steps of its ladder, in seconds from now; 0 for a step that is
 /// left out.
 type DueAt = [u64; 1 + STEPS];
 
-/// A deadline that was worked out, by the calendar.
-pub(super) type Asked = (Arc<Calendar>, Duty, Urgency, Option<DueAt>);
+/// A deadline that was worked out, by the calendar and the profiles.
+pub(super) struct Asked {
+    calendar: Arc<Calendar>,
+    profiles: Vec<&'static Profile>,
+    duty: Duty,
+    urgency: Urgency,
+    due: Option<DueAt>,
+}
 
 impl Draft<'_> {
     /// By when recipients must act, and who is told when they do not, by the calendars of now.
@@ -36,26 +41,32 @@ impl Draft<'_> {
                     true => self.undecided_if_raised(facts, urgency),
                     false => Vec::new(),
                 };
+                let profiles = self.profiles(&facts.agreement);
                 for inbox in &facts.inboxes {
                     if changed && !holders.contains(inbox) {
                         continue;
                     }
-                    if let Some([due, steps @ ..]) = self.due(inbox, Duty::Acknowledge, urgency) {
+                    if let Some([due, steps @ ..]) =
+                        self.due(inbox, Duty::Acknowledge, urgency, &profiles)
+                    {
                         facts.acknowledgement_due.push(due);
                         facts.acknowledgement_rungs.extend(steps);
                     }
-                    if let Some([due, steps @ ..]) = self.due(inbox, Duty::Decide, urgency) {
+                    if let Some([due, steps @ ..]) =
+                        self.due(inbox, Duty::Decide, urgency, &profiles)
+                    {
                         facts.decision_due.push(due);
                         facts.decision_rungs.extend(steps);
                     }
                 }
             }
             EntryType::Decision if facts.outcome != NOTED => {
-                let due = self.due(&facts.inbox, Duty::Feedback, Urgency::Routine);
+                let due = self.due(&facts.inbox, Duty::Feedback, Urgency::Routine, &[]);
                 if let Some([due, steps @ ..]) = due {
                     (facts.feedback_due, facts.feedback_rungs) = (due, steps.to_vec());
                 }
             }
+            EntryType::Extension => self.extend(facts),
             _ => {}
         }
     }
@@ -71,24 +82,71 @@ impl Draft<'_> {
         below.map(|record| record.delivery.holder.to_string()).collect()
     }
 
+    /// The profiles of an agreement that are in force today.
+    fn profiles(&self, agreement: &str) -> Vec<&'static Profile> {
+        let today = Moment(self.time).london_date();
+        let agreement = Some(agreement).filter(|id| !id.is_empty());
+        let agreement = agreement.and_then(|id| self.directory.agreement(id));
+        let names = agreement.into_iter().flat_map(|agreement| &agreement.profiles);
+        names.filter_map(|name| Profile::in_force(name, today)).collect()
+    }
+
+    /// The ladder of a deadline that is given more time, which the policy has put in its place.
+    fn extend(&self, facts: &mut Facts) {
+        let deliveries = records::deliveries(&self.overlay, facts.answers.unwrap_or_default());
+        let mut held = deliveries.iter().filter(|it| it.delivery.holder.as_str() == facts.inbox);
+        let urgency = held.next().map_or("", |record| &record.urgency);
+        let (urgency, _) = Urgency::effective(Some(urgency));
+        let (duty, due, rungs) = match Duty::parse(&facts.subject) {
+            Some(Duty::Feedback) => (Duty::Feedback, facts.feedback_due, &mut facts.feedback_rungs),
+            _ => {
+                let due = facts.decision_due.first().copied().unwrap_or_default();
+                (Duty::Decide, due, &mut facts.decision_rungs)
+            }
+        };
+        let calendar = self.calendar(&facts.inbox);
+        let (now, until) = (Moment(self.time), Moment::of_seconds(due));
+        let deadline = Deadline::extended(duty, urgency, &calendar, now, until);
+        let [_, steps @ ..] = told(&deadline, now);
+        *rungs = steps.to_vec();
+    }
+
+    /// The calendar of an inbox; the strictest if it is not known.
+    pub(super) fn calendar(&self, inbox: &str) -> Arc<Calendar> {
+        let known = inbox.parse().ok().and_then(|inbox| self.directory.calendar(&inbox));
+        known.cloned().unwrap_or_else(|| Arc::new(Calendar::Always))
+    }
+
     /// A deadline at an inbox and the steps of its ladder: worked out once for all of a batch,
     /// which has one time.
-    fn due(&mut self, inbox: &str, duty: Duty, urgency: Urgency) -> Option<DueAt> {
-        let known = inbox.parse().ok().and_then(|inbox| self.directory.calendar(&inbox));
-        let calendar = known.cloned().unwrap_or_else(|| Arc::new(Calendar::Always));
-        let asked = |known: &&Asked| (known.1, known.2) == (duty, urgency) && known.0 == calendar;
-        if let Some((.., due)) = self.due.iter().find(asked) {
-            return *due;
-        }
-        let now = self.time / NANOSECONDS;
-        let told = |Deadline { due, steps }: Deadline| {
-            // Short, for there may be 64 inboxes; 0 would say that the step is left out.
-            let after = |at: Moment| (at.0 / NANOSECONDS).saturating_sub(now).max(1);
-            let [one, two, three] = steps.map(|at| at.map_or(0, after));
-            [due.0 / NANOSECONDS, one, two, three]
+    fn due(
+        &mut self,
+        inbox: &str,
+        duty: Duty,
+        urgency: Urgency,
+        profiles: &[&'static Profile],
+    ) -> Option<DueAt> {
+        let calendar = self.calendar(inbox);
+        let asked = |known: &&Asked| {
+            (known.duty, known.urgency) == (duty, urgency)
+                && known.profiles == profiles
+                && known.calendar == calendar
         };
-        let due = Deadline::of(duty, urgency, &calendar, Moment(self.time)).map(told);
-        self.due.push((calendar, duty, urgency, due));
+        if let Some(known) = self.due.iter().find(asked) {
+            return known.due;
+        }
+        let now = Moment(self.time);
+        let due = Deadline::of(duty, urgency, &calendar, profiles, now);
+        let due = due.map(|deadline| told(&deadline, now));
+        self.due.push(Asked { calendar, profiles: profiles.to_vec(), duty, urgency, due });
         due
     }
+}
+
+/// A deadline as facts have it.
+fn told(Deadline { due, steps }: &Deadline, now: Moment) -> DueAt {
+    // Short, for there may be 64 inboxes; 0 would say that the step is left out.
+    let after = |at: Moment| at.seconds().saturating_sub(now.seconds()).max(1);
+    let [one, two, three] = steps.map(|at| at.map_or(0, after));
+    [due.seconds(), one, two, three]
 }

@@ -22,13 +22,13 @@ impl Draft<'_> {
             let same = self.detail_of(entry).is_ok_and(|known| known == detail);
             return match same {
                 true => Verdict::Known(entry),
-                false => self.refuse(by, Refusal::RequestIdConflict, &facts.request_key),
+                false => self.refuse(&by, Refusal::RequestIdConflict, &facts.request_key, None),
             };
         }
         projection::address(&self.overlay, &mut facts);
         match projection::judge(&self.overlay, self.next(), self.time, &facts) {
             Ok(effect) => self.append_own(facts, detail, effect),
-            Err(refusal) => self.refuse(by, refusal, &facts.request_key.clone()),
+            Err(refusal) => self.refuse(&by, refusal, &facts.request_key, None),
         }
     }
 
@@ -42,7 +42,7 @@ impl Draft<'_> {
 
     /// Appends an entry of the exchange's own that moves a delivery. Its inboxes are numbered; the
     /// numbers of senders are agencies'.
-    fn append_own(
+    pub(super) fn append_own(
         &mut self,
         mut facts: Facts,
         detail: Vec<u8>,

@@ -192,6 +192,7 @@ fn changes(speakers: &[Speaker], now: Moment) -> Vec<SignedChange> {
         review_by: String::new(),
         review_key: Vec::new(),
         no_review_key_reason: "a test".into(),
+        profiles: Vec::new(),
     });
     let parties: Vec<&SystemFolder> = speakers.iter().map(|speaker| &speaker.folder).collect();
     changes.push(enrol::signed(EXCHANGE, agreement, &parties));

@@ -40,6 +40,9 @@ pub fn judge(view: &impl View, entry: u64, time: u64, facts: &Facts) -> Result<E
         EntryType::ToldByPhone => step.told_by_phone(),
         EntryType::UrgencyChange => step.urgency_change(),
         EntryType::TakenCareOf => step.taken_care_of(),
+        EntryType::Extension => step.extended(),
+        EntryType::AgreementReview => step.reviewed(),
+        EntryType::Manifest | EntryType::Refusal | EntryType::ReviewAsked => Ok(step.tells()),
         EntryType::Decision => step.by_holder(Event::Decided { outcome: facts.outcome.clone() }),
         EntryType::Feedback => step.feedback(),
         EntryType::Redirection => step.passed_on(|next| Event::Redirected { next }),
@@ -51,7 +54,6 @@ pub fn judge(view: &impl View, entry: u64, time: u64, facts: &Facts) -> Result<E
         EntryType::Unspecified
         | EntryType::Genesis
         | EntryType::Directory
-        | EntryType::Refusal
         | EntryType::Query
         | EntryType::ConsoleAccess
         | EntryType::Recovery => Ok(Effect::default()),
@@ -120,6 +122,12 @@ pub fn address(view: &impl View, facts: &mut Facts) {
         }
         EntryType::Redirection | EntryType::Misdirection => {
             facts.inboxes = vec![facts.next_inbox.clone()];
+        }
+        // The sender.
+        EntryType::Extension => {
+            let reply_to =
+                records::deliveries(view, concern).into_iter().find_map(|it| it.reply_to);
+            facts.inboxes = reply_to.iter().map(ToString::to_string).collect();
         }
         _ => {}
     }
@@ -215,8 +223,12 @@ impl<V: View> Step<'_, V> {
             EntryType::Withdrawal
             | EntryType::Resealed
             | EntryType::UrgencyChange
+            | EntryType::Extension
             | EntryType::Escalation
-            | EntryType::ToldByPhone => {
+            | EntryType::ToldByPhone
+            | EntryType::Manifest
+            | EntryType::Refusal
+            | EntryType::ReviewAsked => {
                 if !self.waits(&inbox, answered) {
                     self.must_be_party_to(meta.thread)?;
                 }
@@ -398,7 +410,7 @@ impl<V: View> Step<'_, V> {
 
     /// The delivery that the statement is about: of the answered concern, held by
     /// the inbox it speaks for.
-    fn held(&self) -> Result<DeliveryRecord, Refusal> {
+    pub(super) fn held(&self) -> Result<DeliveryRecord, Refusal> {
         self.held_by(self.facts.answers.ok_or(Refusal::UnknownStatement)?, &self.inbox()?)
     }
 

@@ -39,6 +39,8 @@ enum Next {
     FeedbackStored,
     Redirected,
     Urgency(Urgency),
+    /// This duty is given so many minutes from now.
+    MoreTime(Duty, u64),
     Withdrawn,
 }
 
@@ -54,6 +56,8 @@ fn next() -> impl Strategy<Value = Next> {
         1 => Just(Next::FeedbackStored),
         1 => Just(Next::Redirected),
         2 => prop::sample::select(Urgency::ALL.to_vec()).prop_map(Next::Urgency),
+        1 => (prop::sample::select(Duty::ALL.to_vec()), 0_u64..9_000)
+            .prop_map(|(duty, minutes)| Next::MoreTime(duty, minutes)),
         1 => Just(Next::Withdrawn),
     ]
 }
@@ -138,7 +142,7 @@ impl<'a> Life<'a> {
 
     fn deadline(&self, duty: Duty, urgency: Urgency) -> Option<[u64; 1 + STEPS]> {
         let from = Moment(self.seconds * NANOSECONDS);
-        let Deadline { due, steps } = Deadline::of(duty, urgency, &self.calendar, from)?;
+        let Deadline { due, steps } = Deadline::of(duty, urgency, &self.calendar, &[], from)?;
         let after = |at: Option<Moment>| at.map_or(0, |at| at.0 / NANOSECONDS - self.seconds);
         let [one, two, three] = steps.map(after);
         Some([due.0 / NANOSECONDS, one, two, three])
@@ -208,6 +212,7 @@ impl<'a> Life<'a> {
                 }
                 facts
             }
+            Next::MoreTime(duty, minutes) => self.more_time(*duty, *minutes, &holder),
             Next::Withdrawn => {
                 let mut facts = self.step(EntryType::Withdrawal, "police/duty");
                 facts.inbox.clear();
@@ -220,6 +225,26 @@ impl<'a> Life<'a> {
             Next::Stored(inbox) if said.is_some() => drop(self.stored.insert(inbox)),
             _ => {}
         }
+    }
+
+    /// As the policy and the committer make it.
+    fn more_time(&self, duty: Duty, minutes: u64, holder: &str) -> Facts {
+        let (urgency, _) = Urgency::effective(Some(&self.record(1).urgency));
+        let [now, until] = [self.seconds, self.seconds + minutes * 60].map(Moment::of_seconds);
+        let deadline = Deadline::extended(duty, urgency, &self.calendar, now, until);
+        let steps =
+            deadline.steps.map(|at| at.map_or(0, |at| (at.seconds() - self.seconds).max(1)));
+        let mut facts = self.step(EntryType::Extension, holder);
+        facts.subject = duty.as_str().into();
+        match duty {
+            Duty::Feedback => {
+                (facts.feedback_due, facts.feedback_rungs) = (until.seconds(), steps.to_vec());
+            }
+            _ => {
+                (facts.decision_due, facts.decision_rungs) = (vec![until.seconds()], steps.to_vec())
+            }
+        }
+        facts
     }
 
     /// Climbs whatever is due. No rung may come twice, and none may be refused.
@@ -252,8 +277,8 @@ fn no_later(duty: Duty, before: &DeliveryRecord, after: &DeliveryRecord) -> bool
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
-    /// At each moment one party owes the next action; no deadline moves later; each rung comes
-    /// once, and none that is due is left out; the index wakes the exchange exactly once.
+    /// At each moment one party owes the next action; no deadline moves later but by an extension;
+    /// each rung comes once, and none that is due is left out; the index wakes the exchange exactly once.
     #[test]
     fn any_life_has_one_owner_and_climbs_each_rung_once(
         urgency in prop::sample::select(Urgency::ALL.to_vec()),
@@ -273,7 +298,14 @@ proptest! {
                 let after = concern.record(which);
                 for duty in [Duty::Acknowledge, Duty::Decide] {
                     let (before, after) = (&before[which], &after);
-                    prop_assert!(no_later(duty, before, after), "{:?}: {:?} {:?}", next, before, after);
+                    let extended = before.due.of(duty).extended != after.due.of(duty).extended;
+                    if extended {
+                        prop_assert!(matches!(next, Next::MoreTime(what, _) if *what == duty));
+                        prop_assert_eq!(duty, Duty::Decide, "an acknowledgement cannot wait");
+                        prop_assert!(after.due.of(duty).due > before.due.of(duty).due);
+                    }
+                    let stands = extended || no_later(duty, before, after);
+                    prop_assert!(stands, "{:?}: {:?} {:?}", next, before, after);
                 }
                 let (delivery, now) = (&after.delivery, concern.seconds);
                 prop_assert_eq!(delivery.is_open(), delivery.responsible() != Party::Nobody);

@@ -1,12 +1,11 @@
-//! What the exchange itself says of a delivery, what those do whom it told, the stand-ins, and how
-//! urgent it is.
+//! What the exchange itself says of a delivery, and what those do whom it told, the stand-ins.
 //!
 //! Pure: no clock, no I/O.
 //!
 //! Holds: I5, I6. Knows: domain, proto, store.
 
 use super::{
-    super::records::{self, DeliveryRecord, DueBy},
+    super::records::{self, DeliveryRecord},
     Effect, Move,
     judge::Step,
 };
@@ -16,9 +15,7 @@ use crate::{
         ids::InboxId,
         lifecycle::{Actor, Applied, Event, State},
         refusal::Refusal,
-        vocabulary::Urgency,
     },
-    proto::Facts,
     store::View,
 };
 
@@ -120,64 +117,6 @@ impl<V: View> Step<'_, V> {
         let told = self.facts.inboxes.iter().filter_map(|inbox| inbox.parse().ok());
         effect.queued.extend(told.map(|inbox| (inbox, self.entry)));
         Ok(effect)
-    }
-
-    /// The urgency is raised, with deadlines from now on, or lowered by the sender, which moves
-    /// none.
-    pub(super) fn urgency_change(&self) -> Result<Effect, Refusal> {
-        let concern = self.facts.answers.ok_or(Refusal::UnknownStatement)?;
-        let deliveries = records::deliveries(self.view, concern);
-        let raised = self.is_raised(concern, &deliveries)?;
-        let mut effect = Effect::default();
-        for record in deliveries.into_iter().filter(DeliveryRecord::is_undecided) {
-            let mut after = DeliveryRecord {
-                urgency: self.facts.urgency.clone(),
-                changed: (self.time, self.entry),
-                ..record.clone()
-            };
-            let holder = record.delivery.holder.as_str();
-            let number = self.facts.inboxes.iter().position(|inbox| inbox == holder);
-            if let Some(number) = number.filter(|_| raised) {
-                let Facts { acknowledgement_due, acknowledgement_rungs, .. } = self.facts;
-                let Facts { decision_due, decision_rungs, .. } = self.facts;
-                let due = &mut after.due;
-                let by =
-                    DueBy::listed(self.time, number, acknowledgement_due, acknowledgement_rungs);
-                due.acknowledgement = due.acknowledgement.sooner(&by);
-                let by = DueBy::listed(self.time, number, decision_due, decision_rungs);
-                due.decision = due.decision.sooner(&by);
-            }
-            effect.moves.push(Move { before: Some(record), after });
-        }
-        let told = self.facts.inboxes.iter().filter_map(|inbox| inbox.parse().ok());
-        effect.queued = told.map(|inbox| (inbox, self.entry)).collect();
-        Ok(effect)
-    }
-
-    /// Whether it runs as more urgent from now on; refused to who may not say so.
-    fn is_raised(&self, concern: u64, deliveries: &[DeliveryRecord]) -> Result<bool, Refusal> {
-        let meta = records::meta(self.view, concern).ok_or(Refusal::UnknownStatement)?;
-        let is_sender = self.facts.inbox.is_empty() && meta.sender == self.facts.sender;
-        let has_it = |record: &DeliveryRecord| {
-            let mut inboxes =
-                [&record.delivery.holder].into_iter().chain(&record.delivery.stand_ins);
-            inboxes.any(|inbox| inbox.as_str() == self.facts.inbox)
-        };
-        if !is_sender && !deliveries.iter().any(has_it) {
-            return Err(Refusal::UnknownStatement);
-        }
-        let Some(undecided) = deliveries.iter().find(|record| record.is_undecided()) else {
-            let state = deliveries.first().map_or(State::Closed, |record| record.delivery.state);
-            return Err(Refusal::OutOfTurn { state, wanted: "urgency_change" });
-        };
-        let (before, _) = Urgency::effective(Some(&undecided.urgency));
-        let (after, _) = Urgency::effective(Some(&self.facts.urgency));
-        let refused = |rule| Err(Refusal::FieldInvalid { field: "urgency", rule });
-        match (after == before, after.is_above(before)) {
-            (true, _) => refused("must be another one: it runs as that already"),
-            (false, false) if !is_sender => refused("can be lowered by the sender alone"),
-            (false, raised) => Ok(raised),
-        }
     }
 
     /// Somebody is dealing with it: that is noted and changes nothing.

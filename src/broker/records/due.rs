@@ -26,6 +26,8 @@ pub struct DueBy {
     pub steps: [u64; STEPS],
     /// Which steps lie behind it: the first is bit 0.
     pub climbed: u8,
+    /// The entry that gave it more time and so this ladder; 0 for none.
+    pub extended: u64,
 }
 
 /// A step of a ladder that is to be climbed.
@@ -92,7 +94,7 @@ impl DueBy {
             after => (time / NANOSECONDS).saturating_add(after),
         };
         let steps = std::array::from_fn(|step| moment(at(steps, number * STEPS + step)));
-        Self { due: at(due, number), steps, climbed: 0 }
+        Self { due: at(due, number), steps, climbed: 0, extended: 0 }
     }
 
     /// The first step that is not climbed.
@@ -120,7 +122,7 @@ impl DueBy {
             (one, other) => one.min(other),
         };
         let steps = std::array::from_fn(|step| first(self.steps[step], other.steps[step]));
-        Self { due: first(self.due, other.due), steps, climbed: self.climbed }
+        Self { due: first(self.due, other.due), steps, ..self }
     }
 }
 
@@ -136,6 +138,7 @@ mod tests {
             due,
             steps,
             climbed,
+            extended: 0,
         })
     }
 

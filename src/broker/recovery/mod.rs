@@ -200,6 +200,7 @@ pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Running, OpenE
         clock,
         stopped: AtomicBool::new(false),
         low: AtomicBool::new(false),
+        quiet: super::raised::Quiet::default(),
         counts: Counts::default(),
     });
     let (jobs, queue) = mpsc::channel(limits::COMMIT_QUEUE_MAX);

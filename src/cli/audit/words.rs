@@ -187,6 +187,7 @@ pub(super) fn detail(about: &Facts, detail: &[u8]) -> Result<Fields, proto::Unde
         | EntryType::Genesis
         | EntryType::Refusal
         | EntryType::Recovery
+        | EntryType::ReviewAsked
         | EntryType::Escalation => said.number("bytes", Some(detail.len() as u64)),
         _ => statement(&mut said, detail)?,
     }
@@ -277,6 +278,18 @@ fn act(said: &mut Said, act: Option<&Act>) {
             said.text("reason", &act.reason);
             said.person(act.person.as_ref());
         }
+        Some(Act::Extension(act)) => {
+            said.who("approver", act.approver.as_ref());
+            said.text("duty", &act.duty);
+            said.text("until", &Moment::of_seconds(act.until).rfc3339());
+            said.text("reason", &act.reason);
+            said.person(act.person.as_ref());
+        }
+        Some(Act::AgreementReview(act)) => {
+            said.text("outcome", &act.outcome);
+            said.person(act.person.as_ref());
+        }
+        Some(Act::Manifest(act)) => said.number("counted", Some(act.request_ids.len() as u64)),
         Some(Act::Stored(_) | Act::Resealed(_)) | None => {}
     }
 }

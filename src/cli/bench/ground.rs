@@ -259,6 +259,7 @@ fn parties() -> anyhow::Result<Parties> {
         valid_from: "2026-01-01".into(),
         valid_to: "2099-12-31".into(),
         review_by: String::new(),
+        profiles: Vec::new(),
     };
     Ok(Parties {
         exchange: NAME.parse()?,

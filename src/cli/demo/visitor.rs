@@ -53,6 +53,7 @@ pub(super) async fn stay(exchange: &Exchange, server: &Server, pack: &Pack) -> a
         valid_from: "2026-01-01".into(),
         valid_to: "2099-12-31".into(),
         review_by: String::new(),
+        profiles: Vec::new(),
     };
     exchange.agree_among(&agreement, &with_visitor).await?;
     print((exchange, server), &id, &folder, &agreement.id);

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::{Speaker, apply, known, print, signed::SignedFile};
 use crate::{
-    domain::ids::AgreementId,
+    domain::{ids::AgreementId, profile::Profile},
     proto::{self, directory_change::Change},
     wire::client::{enrol, folder::SystemFolder},
 };
@@ -27,7 +27,7 @@ use crate::{
     \"parties\": [\"sw-ardness\", \"school-a\"], \"classes\": [\"child_protection\"],\n   \
     \"lawful_bases\": [\"public_task\"], \"valid_from\": \"2026-01-01\", \
     \"valid_to\": \"2027-12-31\",\n   \"review_by\": \"2027-06-30\",\n   \
-    \"no_review_key_reason\": \"pilot\"}\n\n\
+    \"profiles\": [\"encompass\"], \"no_review_key_reason\": \"pilot\"}\n\n\
     Example:\n  cairn directory agreement --file A.json --signed-by systems/sw systems/school-a \\\n    \
     --system x/systems/operator/admin\n\n\
     Where each party's key stays with the party, each runs `cairn directory sign`.")]
@@ -93,6 +93,11 @@ impl Sign {
             eprintln!("  classes       {}", agreement.classes.join(", "));
             eprintln!("  lawful bases  {}", agreement.lawful_bases.join(", "));
             eprintln!("  valid         {} to {}", agreement.valid_from, agreement.valid_to);
+            for name in &agreement.profiles {
+                let day = crate::wire::client::now().london_date();
+                let profile = Profile::in_force(name, day);
+                eprintln!("  profile       {}", profile.map_or(name.as_str(), |it| it.display));
+            }
         }
         file.sign(&folder)?;
         print::json(&file)?;
@@ -161,6 +166,8 @@ struct AgreementFile {
     review_key: String,
     #[serde(default)]
     no_review_key_reason: String,
+    #[serde(default)]
+    profiles: Vec<String>,
 }
 
 impl TryFrom<AgreementFile> for proto::Agreement {
@@ -184,6 +191,7 @@ impl TryFrom<AgreementFile> for proto::Agreement {
             review_by: file.review_by,
             review_key,
             no_review_key_reason: file.no_review_key_reason,
+            profiles: file.profiles,
         })
     }
 }

@@ -48,6 +48,9 @@ pub(super) struct Area {
     /// That officer's telephone
     #[arg(long, value_name = "NUMBER")]
     senior_phone: Option<String>,
+    /// The inbox that looks at what was sent outside any agreement [default: the catch-all]
+    #[arg(long, value_name = "AGENCY/ROLE")]
+    reviewer: Option<InboxId>,
     #[command(flatten)]
     signing: Signing,
     #[command(flatten)]
@@ -65,6 +68,7 @@ impl Area {
         set(&mut area.out_of_hours, self.out_of_hours);
         set(&mut area.senior_post, self.senior_post);
         set(&mut area.senior_phone, self.senior_phone);
+        set(&mut area.reviewer, self.reviewer);
         self.signing.put(&client, Change::Area(area), as_change(before, Change::Area)).await
     }
 }

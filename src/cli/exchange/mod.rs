@@ -167,15 +167,16 @@ impl Exchange {
             self.agencies.get(&agency)
         };
         let named = |inbox: &str| client(inbox).map(|_| inbox.to_owned()).unwrap_or_default();
-        let inboxes = [area.catch_all.as_str(), area.out_of_hours.as_str()];
+        let inboxes = [&area.catch_all, &area.out_of_hours, &area.reviewer];
         let signers: Vec<&SystemFolder> =
-            inboxes.into_iter().filter_map(client).map(Client::folder).collect();
+            inboxes.into_iter().filter_map(|inbox| client(inbox)).map(Client::folder).collect();
         let change = Change::Area(proto::Area {
             id: area.id.clone(),
             catch_all: named(&area.catch_all),
             out_of_hours: named(&area.out_of_hours),
             senior_post: area.senior.post.clone(),
             senior_phone: area.senior.phone.clone(),
+            reviewer: named(&area.reviewer),
         });
         self.send_change(enrol::signed(self.name.as_str(), change, &signers)).await
     }
@@ -210,6 +211,7 @@ impl Exchange {
             valid_to: agreement.valid_to.clone(),
             review_by: agreement.review_by.clone(),
             review_key: Vec::new(),
+            profiles: agreement.profiles.clone(),
             no_review_key_reason: "made-up agreement of a demonstration".into(),
         });
         self.send_change(enrol::signed(self.name.as_str(), change, &signers)).await

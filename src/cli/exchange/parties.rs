@@ -26,6 +26,8 @@ pub(crate) struct Area {
     #[serde(default)]
     pub(crate) out_of_hours: String,
     #[serde(default)]
+    pub(crate) reviewer: String,
+    #[serde(default)]
     pub(crate) senior: Senior,
 }
 
@@ -89,4 +91,6 @@ pub(crate) struct Agreement {
     pub(crate) valid_to: String,
     #[serde(default)]
     pub(crate) review_by: String,
+    #[serde(default)]
+    pub(crate) profiles: Vec<String>,
 }

@@ -337,6 +337,10 @@ fn kind(incoming: &Incoming, opened: &Opened) -> String {
         Some(Act::Feedback(_)) => "feedback",
         Some(Act::Withdrawal(_)) => "withdrawal",
         Some(Act::UrgencyChange(_)) => "change of urgency",
+        Some(Act::Extension(_)) => "more time",
+        Some(Act::Manifest(_)) => {
+            return format!("notice: {} of {} did not come", facts.missing.len(), facts.count);
+        }
         Some(Act::Resealed(_)) => "new wraps",
         _ if facts.r#type() == proto::EntryType::Escalation => {
             let proto::Facts { inbox, subject, code, .. } = &facts;
@@ -344,6 +348,13 @@ fn kind(incoming: &Incoming, opened: &Opened) -> String {
         }
         _ if facts.r#type() == proto::EntryType::ToldByPhone => {
             return format!("notice: {} was told by telephone", facts.inbox);
+        }
+        _ if facts.r#type() == proto::EntryType::Refusal => {
+            return format!("notice: refused, and {}: {}", facts.urgency, facts.code);
+        }
+        _ if facts.r#type() == proto::EntryType::ReviewAsked => {
+            let about = facts.answers.unwrap_or_default();
+            return format!("notice: look at concern {about}, which no agreement covers");
         }
         _ => "statement",
     };

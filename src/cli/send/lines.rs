@@ -10,29 +10,29 @@ use std::io::{self, BufRead, Read};
 use crate::limits::DOCUMENT_LINE_BYTES_MAX;
 
 /// The lines of a reader.
-pub(super) struct Lines<R> {
+pub(crate) struct Lines<R> {
     input: R,
     number: u64,
 }
 
 /// One line.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// From 1.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// Without its line end; at most one byte past the bound.
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// How many bytes of the input it took.
     pub(super) taken: u64,
 }
 
 impl<R: BufRead> Lines<R> {
-    pub(super) fn of(input: R) -> Self {
+    pub(crate) fn of(input: R) -> Self {
         Self { input, number: 0 }
     }
 
     /// The next line; `None` at the end of the input.
-    pub(super) fn next(&mut self) -> io::Result<Option<Line>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Line>> {
         let most = DOCUMENT_LINE_BYTES_MAX as u64 + 2;
         let mut bytes = Vec::new();
         let mut taken = self.input.by_ref().take(most).read_until(b'\n', &mut bytes)? as u64;

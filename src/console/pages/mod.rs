@@ -10,4 +10,5 @@ pub(super) mod health;
 pub(super) mod help;
 pub(super) mod list;
 pub(super) mod now;
+pub(super) mod raised;
 mod rows;

@@ -8,7 +8,7 @@ use axum::{
 };
 use maud::{Markup, html};
 
-use super::{agencies, health, rows};
+use super::{agencies, health, raised, rows};
 use crate::{
     broker::records::DeliveryRecord,
     clock::Moment,
@@ -35,7 +35,7 @@ pub(in crate::console) async fn page(
         // Those who are not on call begin elsewhere.
         return Ok(Page::to("/health"));
     }
-    let board = console.board().await;
+    let (board, also) = (console.board().await, console.raised().await);
     let now = visit.now;
     let (overdue, soon) = (board.count(Show::Overdue, now), board.count(Show::DueSoon, now));
     let title = match (overdue, soon) {
@@ -52,6 +52,7 @@ pub(in crate::console) async fn page(
             (sentence(&board, now))
             (pressing(&console, &board, &visit))
             (counts(&board, now))
+            (raised::summary(&also, now))
             (agencies::silent(&console, &board, now))
             (health::is_well(&console, now))
             (adds_up(&board))

@@ -194,6 +194,13 @@ impl<'a> Composer<'a> {
         self.signed(&statement, None)
     }
 
+    /// An envelope for what an agency says of no entry.
+    pub fn of_agency(&self, request_id: [u8; 16], act: Act) -> Vec<u8> {
+        let statement =
+            Statement { request_id: request_id.to_vec(), act: Some(act), ..self.statement() };
+        self.signed(&statement, None)
+    }
+
     fn statement(&self) -> Statement {
         let settings = &self.folder.settings;
         Statement {

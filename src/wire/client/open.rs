@@ -14,6 +14,7 @@ use super::{
     proved::{Proof, commits},
 };
 use crate::{
+    clock::Moment,
     crypto::{
         seal::{self, ContentKey, OpenError, SealContext, SealingKeyPair},
         sign::{STATEMENT_TYPE, verify_dsse},
@@ -186,11 +187,17 @@ fn check_facts(facts: &Facts, statement: &Statement) -> Result<(), Suspect> {
     }
 }
 
-/// Whether it is the exchange that speaks: of a rung that was climbed, of a call that was made.
-/// Nobody signs it: that it is in the ledger, which [`check_proof`] has seen, is all there is to
+/// Whether it is the exchange that speaks: of a rung that was climbed, a call that was made, an
+/// urgent concern that was refused, a review that is asked for. Nobody signs it: that it is in the ledger, which [`check_proof`] has seen, is all there is to
 /// say.
 fn is_notice(facts: &Facts) -> bool {
-    matches!(facts.r#type(), EntryType::Escalation | EntryType::ToldByPhone)
+    matches!(
+        facts.r#type(),
+        EntryType::Escalation
+            | EntryType::ToldByPhone
+            | EntryType::Refusal
+            | EntryType::ReviewAsked
+    )
 }
 
 /// The leaf must be in the ledger, and commit to the facts that came with it.
@@ -234,16 +241,32 @@ pub fn written(incoming: &Incoming, opened: &Opened) -> Value {
     let facts: Facts = proto::decode(&incoming.facts).unwrap_or_default();
     if is_notice(&facts) {
         put("answers", facts.answers.into());
-        put("at", crate::clock::Moment(incoming.accepted_at).rfc3339().into());
-        if facts.r#type() == EntryType::Escalation {
-            put("type", "escalation".into());
-            put("not_done", facts.subject.into());
-            put("told", facts.code.into());
-            put("offered_to", (!facts.next_inbox.is_empty()).then_some(facts.next_inbox).into());
-        } else {
-            put("type", "told_by_phone".into());
+        put("at", Moment(incoming.accepted_at).rfc3339().into());
+        match facts.r#type() {
+            EntryType::Escalation => {
+                put("type", "escalation".into());
+                put("not_done", facts.subject.into());
+                put("told", facts.code.into());
+                let next = (!facts.next_inbox.is_empty()).then_some(facts.next_inbox);
+                put("offered_to", next.into());
+                put("about", facts.inbox.into());
+            }
+            EntryType::Refusal => {
+                put("type", "refusal".into());
+                put("urgency", facts.urgency.into());
+                put("code", facts.code.into());
+            }
+            EntryType::ReviewAsked => {
+                put("type", "review_asked".into());
+                put("from", facts.subject.into());
+                put("urgency", facts.urgency.into());
+                put("due", Moment::of_seconds(facts.until).rfc3339().into());
+            }
+            _ => {
+                put("type", "told_by_phone".into());
+                put("about", facts.inbox.into());
+            }
         }
-        put("about", facts.inbox.into());
         return Value::Object(line);
     }
     put("from", statement.from.as_str().into());
@@ -251,15 +274,30 @@ pub fn written(incoming: &Incoming, opened: &Opened) -> Value {
     match &statement.act {
         Some(Act::Concern(concern)) => {
             put("type", "concern".into());
-            put("accepted_at", crate::clock::Moment(incoming.accepted_at).rfc3339().into());
+            put("accepted_at", Moment(incoming.accepted_at).rfc3339().into());
             let body = opened.body.as_ref();
             put("document", body.and_then(|body| document(statement, concern, body)).into());
         }
         act => {
             put("type", kind(act.as_ref()).into());
-            if let Some(Act::UrgencyChange(change)) = act {
-                put("urgency", change.urgency.as_str().into());
-                put("reason", change.reason.as_str().into());
+            match act {
+                Some(Act::UrgencyChange(change)) => {
+                    put("urgency", change.urgency.as_str().into());
+                    put("reason", change.reason.as_str().into());
+                }
+                Some(Act::Extension(more)) => {
+                    put("not_done", more.duty.as_str().into());
+                    put("until", Moment::of_seconds(more.until).rfc3339().into());
+                    put("reason", more.reason.as_str().into());
+                }
+                Some(Act::Manifest(manifest)) => {
+                    let ids = &manifest.request_ids;
+                    let absent = facts.missing.iter().filter_map(|at| ids.get(*at as usize));
+                    let hex = |id: &Vec<u8>| id.iter().map(|byte| format!("{byte:02x}")).collect();
+                    put("counted", ids.len().into());
+                    put("missing", absent.map(hex).collect::<Vec<String>>().into());
+                }
+                _ => {}
             }
             put("answers", statement.answers.into());
             put("about", statement.inbox.as_str().into());
@@ -275,6 +313,8 @@ fn kind(act: Option<&Act>) -> &'static str {
         Some(Act::Feedback(_)) => "feedback",
         Some(Act::Withdrawal(_)) => "withdrawal",
         Some(Act::UrgencyChange(_)) => "urgency_change",
+        Some(Act::Extension(_)) => "extension",
+        Some(Act::Manifest(_)) => "manifest",
         Some(Act::Resealed(_)) => "resealed",
         _ => "statement",
     }

@@ -68,6 +68,13 @@ impl StatusService for Services {
             let states =
                 counts.into_iter().map(|(state, count)| StateCount { state, count }).collect();
             summary = GetSummaryResponse { open, states, size: summary.size, ..Default::default() };
+        } else {
+            let raised = self.broker.raised();
+            summary.refused_urgent = raised.refused.len() as u64;
+            summary.missing = raised.missing_count();
+            summary.reviews = raised.reviews.len() as u64;
+            summary.reviews_late = raised.reviews_late(self.broker.now());
+            summary.quiet_agencies = raised.quiet.len() as u64;
         }
         Ok(Response::new(summary))
     }

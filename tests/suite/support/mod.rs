@@ -228,6 +228,11 @@ impl World {
         self.server.as_ref().unwrap().broker().climb_all().await.unwrap();
     }
 
+    /// Looks at once which agencies are quieter than usual.
+    pub fn look_for_quiet(&self) {
+        self.server.as_ref().unwrap().broker().look_for_quiet();
+    }
+
     /// The size of the ledger.
     pub async fn size(&self) -> u64 {
         self.summary().await.size
@@ -323,6 +328,7 @@ pub fn agreement(id: &str, parties: &[&str]) -> proto::Agreement {
         review_by: String::new(),
         review_key: Vec::new(),
         no_review_key_reason: "a test".into(),
+        profiles: Vec::new(),
     }
 }
 
