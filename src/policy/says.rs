@@ -86,7 +86,10 @@ pub(super) fn facts(
         }
         Act::Manifest(manifest) => {
             manifest_is_in_bounds(manifest)?;
-            facts.answers = None;
+            if statement.answers.is_some() || !statement.to.is_empty() {
+                let rule = "must be empty, and `to` too: a manifest is about no entry";
+                return Err(Refusal::FieldInvalid { field: "answers", rule });
+            }
             facts.count = manifest.request_ids.len() as u64;
             facts.set_type(EntryType::Manifest);
         }

@@ -99,6 +99,22 @@ fn acts() -> Vec<(&'static str, usize, Act)> {
             Act::WithdrawalConfirmed(proto::WithdrawalConfirmed { person: person() })
         }),
         ("phone_confirmed", 1, Act::PhoneConfirmed(proto::PhoneConfirmed { person: person() })),
+        ("urgency_change", 1, {
+            let (person, urgency, reason) = (person(), "immediate".into(), reason());
+            Act::UrgencyChange(proto::UrgencyChange { person, urgency, reason })
+        }),
+        ("extension", 1, {
+            let (approver, duty) = (person(), "decide".into());
+            let (person, until, reason) = (person(), 1_768_600_000, reason());
+            Act::Extension(proto::Extension { person, approver, duty, until, reason })
+        }),
+        ("agreement_review", 1, {
+            let (person, outcome) = (person(), "sharing_was_right".into());
+            Act::AgreementReview(proto::AgreementReview { person, outcome })
+        }),
+        ("manifest", 0, {
+            Act::Manifest(proto::Manifest { request_ids: vec![vec![0xA5; 16], vec![0x5A; 64]] })
+        }),
     ]
 }
 
@@ -112,7 +128,7 @@ fn statement(by: usize, act: Act) -> Statement {
         system: SYSTEM.into(),
         request_id: vec![0xA5; 16],
         to: if to_other { vec![inbox(AGENCIES[1 - by])] } else { Vec::new() },
-        answers: (!is_concern).then_some(0),
+        answers: (!is_concern && !matches!(act, Act::Manifest(_))).then_some(0),
         inbox: if is_concern { String::new() } else { inbox(about) },
         reply_to: if is_concern { inbox(AGENCIES[by]) } else { String::new() },
         created_at: "2026-01-15T00:00:00Z".into(),
@@ -205,6 +221,25 @@ fn step(by: usize, statement: &Statement, answers: u64) -> Facts {
         Act::Withdrawal(_) => EntryType::Withdrawal,
         Act::WithdrawalConfirmed(_) => EntryType::WithdrawalConfirmed,
         Act::PhoneConfirmed(_) => EntryType::PhoneConfirmed,
+        Act::UrgencyChange(change) => {
+            facts.urgency = change.urgency.clone();
+            EntryType::UrgencyChange
+        }
+        Act::Extension(extension) => {
+            facts.subject = extension.duty.clone();
+            facts.decision_due = vec![extension.until];
+            EntryType::Extension
+        }
+        Act::AgreementReview(review) => {
+            facts.outcome = review.outcome.clone();
+            EntryType::AgreementReview
+        }
+        Act::Manifest(manifest) => {
+            facts.count = manifest.request_ids.len() as u64;
+            facts.missing = vec![1];
+            facts.missing_requests = vec![vec![0x5A; 16]];
+            EntryType::Manifest
+        }
     };
     facts.set_type(kind);
     facts
