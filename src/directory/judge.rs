@@ -6,6 +6,8 @@
 //!
 //! Holds: I2. Knows: proto, crypto, domain, limits, clock.
 
+use std::collections::BTreeSet;
+
 use super::{Directory, Role, invalid, key_id, public_key};
 use crate::{
     clock::Moment,
@@ -18,6 +20,7 @@ use crate::{
         ids::{AgencyId, AgreementId, InboxId, SystemName},
         profile::Profile,
         refusal::Refusal,
+        vocabulary::Urgency,
     },
     limits,
     proto::{self, directory_change::Change},
@@ -133,6 +136,7 @@ impl Directory {
                         as 2026-10-12/2026-10-23";
             return Err(invalid("inbox.closed_on", rule));
         }
+        judge_own_times(&inbox.own_times)?;
         if inbox.deputy == inbox.id {
             return Err(invalid("inbox.deputy", "an inbox cannot be its own deputy"));
         }
@@ -261,6 +265,21 @@ impl Directory {
         match self.agencies.contains_key(agency) {
             true => Ok(()),
             false => Err(invalid("agency", "no such agency: add the agency first")),
+        }
+    }
+}
+
+/// Times of an inbox's own: each urgency once, and such that a mistake is seen.
+fn judge_own_times(own: &[proto::OwnTime]) -> Result<(), Refusal> {
+    let known = |own: &proto::OwnTime| Urgency::parse(&own.urgency).is_some();
+    let minutes = own.iter().flat_map(|own| [own.acknowledge_minutes, own.decide_minutes]);
+    let urgencies: BTreeSet<&str> = own.iter().map(|own| own.urgency.as_str()).collect();
+    let bounded = minutes.max().is_none_or(|most| most <= limits::OWN_TIME_MINUTES_MAX);
+    match own.iter().all(known) && urgencies.len() == own.len() && bounded {
+        true => Ok(()),
+        false => {
+            let rule = "must be at most one for each urgency, of at most 100,000 minutes";
+            Err(invalid("inbox.own_times", rule))
         }
     }
 }

@@ -17,7 +17,13 @@ use crate::{
         seal::SealingPublicKey,
         sign::{KeyId, PublicKey},
     },
-    domain::{calendar::Calendar, ids::InboxId, refusal::Refusal},
+    domain::{
+        calendar::{Calendar, Clock},
+        deadline::Duty,
+        ids::InboxId,
+        refusal::Refusal,
+        vocabulary::Urgency,
+    },
     proto::{self, directory_change::Change},
 };
 
@@ -155,6 +161,22 @@ impl Directory {
     /// The calendar that an inbox works by.
     pub fn calendar(&self, id: &InboxId) -> Option<&Arc<Calendar>> {
         self.calendars.get(id)
+    }
+
+    /// How long an inbox gives itself for a duty, where it has a time of its own.
+    pub fn own_time(&self, inbox: &str, duty: Duty, urgency: Urgency) -> Option<Clock> {
+        let inbox = self.inboxes.get(&inbox.parse::<InboxId>().ok()?)?;
+        let own = inbox.own_times.iter().find(|own| own.urgency == urgency.as_str())?;
+        let minutes = match duty {
+            Duty::Acknowledge => own.acknowledge_minutes,
+            Duty::Decide => own.decide_minutes,
+            Duty::Feedback => 0,
+        };
+        let clock = match urgency {
+            Urgency::Immediate | Urgency::Urgent => Clock::Elapsed(minutes),
+            _ => Clock::WorkingMinutes(minutes),
+        };
+        (minutes > 0).then_some(clock)
     }
 
     /// An agency's inboxes, its first one first.

@@ -15,14 +15,13 @@
 //!
 //! At the foot of the ladder stands the duty role itself, and the concern's own entry tells it.
 //! Feedback is due one working day after the decision, with the ladder of routine. A profile
-//! ([`Profile`]) can make any of it sooner. Later it is only by an extension that somebody approved
+//! ([`super::profile`]), or the inbox itself, can make any of it sooner. Later it is only by an extension that somebody approved
 //! ([`Deadline::extended`]), which begins a new ladder.
 //!
 //! Pure. Holds: I14. Knows: clock.
 
 use super::{
     calendar::{Calendar, Clock},
-    profile::Profile,
     vocabulary::Urgency,
 };
 use crate::clock::Moment;
@@ -178,14 +177,14 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// Of a duty that begins now, for an inbox with this calendar, under these profiles; `None` if
-    /// there is nothing to do.
+    /// Of a duty that begins now, for an inbox with this calendar, where these clocks run as well,
+    /// of a profile or of its own; `None` if there is nothing to do.
     #[must_use]
     pub fn of(
         duty: Duty,
         urgency: Urgency,
         calendar: &Calendar,
-        profiles: &[&Profile],
+        stricter: &[Clock],
         from: Moment,
     ) -> Option<Self> {
         let of = |clock| {
@@ -193,8 +192,7 @@ impl Deadline {
             Self::laddered(duty, urgency, calendar, calendar.due(clock, from), part)
         };
         let own = of(duty.time_allowed(urgency)?);
-        let stricter = profiles.iter().filter_map(|profile| profile.time_allowed(duty));
-        Some(stricter.map(of).fold(own, Self::sooner))
+        Some(stricter.iter().copied().map(of).fold(own, Self::sooner))
     }
 
     /// Of the time and of each step whichever is sooner: half of a night can end later than half
@@ -246,7 +244,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::profile;
+    use crate::domain::profile::{self, Profile};
 
     /// 2026-11-20T16:00:00Z, a Friday.
     const FRIDAY: Moment = Moment(1_795_190_400_000_000_000);
@@ -309,7 +307,8 @@ mod tests {
     #[test]
     fn a_profile_makes_it_sooner_and_nothing_later() {
         let school = Calendar::named("england-school-days").unwrap();
-        let encompass = [Profile::in_force("encompass", date(2026, 11, 20)).unwrap()];
+        let encompass = Profile::in_force("encompass", date(2026, 11, 20)).unwrap();
+        let encompass = [encompass.time_allowed(Duty::Acknowledge).unwrap()];
         let short = |at: Moment| at.rfc3339()[8..16].replace('T', " ");
         let of = |urgency| Deadline::of(Duty::Acknowledge, urgency, &school, &encompass, FRIDAY);
         // A school day ends at 15:30, so a working day from Friday 16:00 ends on Tuesday morning.
@@ -322,11 +321,13 @@ mod tests {
     }
 
     proptest! {
-        /// I14: whatever profiles an agreement has, nothing is due later than without them.
+        /// I14: whatever profiles an agreement has, and times of its own an inbox, nothing is due
+        /// later than without them.
         #[test]
         fn profiles_only_tighten(
             from in 1_790_000_000_u64..1_830_000_000, duty in 0_usize..3, urgency in 0_usize..5,
             calendar in 0_usize..4, profiles in prop::collection::vec(0_usize..4, 0..4),
+            own in prop::option::of(1_u32..5_000),
         ) {
             let names = ["24x7", "scotland-working-hours", "england-school-days", "no such one"];
             let calendar = Calendar::named_or_strictest(names[calendar]);
@@ -334,8 +335,10 @@ mod tests {
             let profiles: Vec<_> = profiles.into_iter().map(|at| known[at]).collect();
             let (duty, urgency) = (Duty::ALL[duty], Urgency::ALL[urgency]);
             let from = Moment::of_seconds(from);
-            let of = |profiles: &[&Profile]| Deadline::of(duty, urgency, &calendar, profiles, from);
-            let (with, without) = (of(&profiles), of(&[]));
+            let clocks = profiles.iter().filter_map(|profile| profile.time_allowed(duty));
+            let clocks: Vec<Clock> = clocks.chain(own.map(Clock::WorkingMinutes)).collect();
+            let of = |stricter: &[Clock]| Deadline::of(duty, urgency, &calendar, stricter, from);
+            let (with, without) = (of(&clocks), of(&[]));
             prop_assert_eq!(with.is_some(), without.is_some());
             for (with, without) in with.into_iter().zip(without) {
                 prop_assert!(with.due <= without.due && with.due >= from);

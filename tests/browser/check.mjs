@@ -20,7 +20,7 @@ const PASSPHRASE = 'heather granite lapwing';
 const PATIENCE = { timeout: 20_000 };
 const PAGES = [
   ['now', '/'], ['overdue', '/deliveries?show=overdue'], ['all', '/deliveries?show=all'],
-  ['concern', `/concerns/${concern}`], ['find', '/find'], ['agencies', '/agencies'],
+  ['concern', `/concerns/${concern}`], ['find', '/find'], ['agencies', '/agencies'], ['raised', '/raised'],
   ['agency', '/agencies/school'], ['health', '/health'], ['hand-over', '/hand-over'], ['help', '/help'],
   ['not-found', '/nowhere'],
 ];

@@ -50,6 +50,19 @@ fn facts(said: SubmitResponse) -> Facts {
     proto::decode(&said.receipt.unwrap().facts).unwrap()
 }
 
+/// Raises something of each kind that a moment can raise: one urgent concern refused, two statements
+/// missing by one manifest, and two concerns outside any agreement, one with a reviewer.
+pub async fn some_of_each(world: &World) {
+    let (police, school) = (world.agency("police"), world.agency("school"));
+    let urgent = json!({"urgency": "immediate", "exercise": false, "agreement": null});
+    let nowhere = with(concern("police", &["school/night"], "S-1"), urgent.clone());
+    assert_eq!(code(send(police, &nowhere).await), "unknown_recipient");
+    let request_ids = vec![vec![1; 16], vec![2; 16]];
+    of_agency(police, Act::Manifest(Manifest { request_ids })).await.unwrap();
+    sent(police, &with(concern("police", &["school/duty"], "S-2"), urgent.clone())).await;
+    sent(school, &with(concern("school", &["police/duty"], "S-3"), urgent)).await;
+}
+
 /// I6, I14: a decision is given more time by a recorded extension alone; the sender hears of it, and
 /// the ladder is climbed anew.
 #[tokio::test(flavor = "multi_thread")]
@@ -129,6 +142,42 @@ async fn a_profile_of_an_agreement_tightens_and_one_that_nobody_knows_is_refused
     let (own, accepted) = due("all").await;
     assert_eq!(own, calendar.due(Time::WorkingDays(1), accepted).seconds());
     assert!(sooner < own);
+    world.check().await;
+}
+
+/// I14: an inbox can give itself less time than the urgency, never more.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inbox_can_be_stricter_with_itself_and_never_looser() {
+    let world = World::with_agencies().await;
+    let inbox: InboxId = "school/duty".parse().unwrap();
+    let own_times = async |times: &[(&str, u32, u32)]| {
+        let Change::Inbox(change) = inbox_change(&inbox, "") else { panic!("of an inbox") };
+        let own =
+            times.iter().map(|(urgency, acknowledge_minutes, decide_minutes)| proto::OwnTime {
+                urgency: (*urgency).into(),
+                acknowledge_minutes: *acknowledge_minutes,
+                decide_minutes: *decide_minutes,
+            });
+        let change = proto::Inbox { own_times: own.collect(), ..change };
+        world.apply_signed(Change::Inbox(change), "school").await
+    };
+    for wrong in [
+        &[("immediate", 100_001, 0)][..],
+        &[("urgently", 1, 0)],
+        &[("urgent", 30, 0), ("urgent", 20, 0)],
+    ] {
+        assert_eq!(code(own_times(wrong).await), "field_invalid");
+    }
+    own_times(&[("immediate", 6, 0), ("urgent", 600, 30)]).await.unwrap();
+    let due = async |urgency: &str| {
+        let (entry, accepted) = sent_to_school(&world, urgency, urgency).await;
+        let delivery = delivery(&world, entry).await;
+        let minutes = |due: u64| (due - accepted.seconds()) / 60;
+        let rung = delivery.next_rung_at - accepted.seconds();
+        (minutes(delivery.acknowledgement_due), minutes(delivery.decision_due), rung)
+    };
+    assert_eq!(due("immediate").await, (6, 60, 2 * 60), "with its ladder");
+    assert_eq!(due("urgent").await, (60, 30, 10 * 60));
     world.check().await;
 }
 

@@ -9,7 +9,7 @@ use crate::{
     broker::records,
     clock::Moment,
     domain::{
-        calendar::Calendar,
+        calendar::{Calendar, Clock},
         deadline::{Deadline, Duty, STEPS},
         profile::Profile,
         vocabulary::{NOTED, Urgency},
@@ -21,10 +21,10 @@ use crate::{
 /// left out.
 type DueAt = [u64; 1 + STEPS];
 
-/// A deadline that was worked out, by the calendar and the profiles.
+/// A deadline that was worked out, by the calendar and the stricter clocks.
 pub(super) struct Asked {
     calendar: Arc<Calendar>,
-    profiles: Vec<&'static Profile>,
+    stricter: Vec<Clock>,
     duty: Duty,
     urgency: Urgency,
     due: Option<DueAt>,
@@ -127,18 +127,21 @@ impl Draft<'_> {
         profiles: &[&'static Profile],
     ) -> Option<DueAt> {
         let calendar = self.calendar(inbox);
+        let profiles = profiles.iter().filter_map(|profile| profile.time_allowed(duty));
+        let stricter: Vec<Clock> =
+            profiles.chain(self.directory.own_time(inbox, duty, urgency)).collect();
         let asked = |known: &&Asked| {
             (known.duty, known.urgency) == (duty, urgency)
-                && known.profiles == profiles
+                && known.stricter == stricter
                 && known.calendar == calendar
         };
         if let Some(known) = self.due.iter().find(asked) {
             return known.due;
         }
         let now = Moment(self.time);
-        let due = Deadline::of(duty, urgency, &calendar, profiles, now);
+        let due = Deadline::of(duty, urgency, &calendar, &stricter, now);
         let due = due.map(|deadline| told(&deadline, now));
-        self.due.push(Asked { calendar, profiles: profiles.to_vec(), duty, urgency, due });
+        self.due.push(Asked { calendar, stricter, duty, urgency, due });
         due
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     domain::{
         calendar,
         ids::{AgencyId, InboxId, SystemName},
-        vocabulary::AGENCY_KINDS,
+        vocabulary::{AGENCY_KINDS, Urgency},
     },
     proto::{self, KeyRevocation, directory_change::Change},
     store::files,
@@ -150,6 +150,8 @@ impl System {
 #[command(
     after_help = "Example:\n  cairn directory inbox sw-ardness/duty --phone \"0131 496 0542\" \
     --calendar 24x7 --deputy sw-ardness-ooh/duty --system x/systems/operator/admin\n  \
+    cairn directory inbox sw-ardness/duty --own-time immediate=10/45 --own-time urgent=30 \\\n    \
+    --system x/systems/operator/admin --signed-by systems/sw\n  \
     cairn directory inbox school-a/duty --closed-on 2026-10-12/2026-10-23 --closed-on 2026-11-16 \\\n    \
     --system x/systems/operator/admin --signed-by systems/school-a"
 )]
@@ -170,6 +172,11 @@ pub(super) struct Inbox {
     /// several; again for more. Those given replace those there were; "none" leaves none
     #[arg(long, value_name = "DAY[/DAY]", value_parser = closed_on)]
     closed_on: Vec<String>,
+    /// A shorter time than an urgency's, in minutes (of prompt, routine and information: working
+    /// ones), to acknowledge and, behind a slash, to decide; again for more. Those given replace
+    /// those there were; "none" leaves none
+    #[arg(long, value_name = "URGENCY=MINUTES[/MINUTES]", value_parser = own_time)]
+    own_time: Vec<Option<proto::OwnTime>>,
     /// Whether it takes nothing new
     #[arg(long, value_name = "BOOL")]
     retired: Option<bool>,
@@ -193,6 +200,9 @@ impl Inbox {
         if !self.closed_on.is_empty() {
             inbox.closed_on = self.closed_on.into_iter().filter(|days| days != "none").collect();
         }
+        if !self.own_time.is_empty() {
+            inbox.own_times = self.own_time.into_iter().flatten().collect();
+        }
         ensure!(!inbox.calendar.is_empty(), "a new inbox needs --calendar, such as 24x7");
         self.signing.put(&client, Change::Inbox(inbox), as_change(before, Change::Inbox)).await
     }
@@ -207,6 +217,22 @@ fn closed_on(text: &str) -> Result<String, String> {
                 .to_owned())
         }
     }
+}
+
+fn own_time(text: &str) -> Result<Option<proto::OwnTime>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let read = || {
+        let (urgency, minutes) = text.split_once('=')?;
+        let (acknowledge, decide) = minutes.split_once('/').unwrap_or((minutes, "0"));
+        let (acknowledge_minutes, decide_minutes) =
+            (acknowledge.parse().ok()?, decide.parse().ok()?);
+        let urgency = Urgency::parse(urgency)?.as_str().to_owned();
+        Some(proto::OwnTime { urgency, acknowledge_minutes, decide_minutes })
+    };
+    let rule = "must be an urgency and minutes, such as immediate=10/45, or urgent=30";
+    read().map(Some).ok_or_else(|| rule.to_owned())
 }
 
 /// End a signing key

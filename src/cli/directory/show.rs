@@ -13,7 +13,11 @@ use super::{
     print,
 };
 use crate::{
-    cli::Output, clock::Moment, crypto::SealingPublicKey, proto::SealingKey, wire::client,
+    cli::Output,
+    clock::Moment,
+    crypto::SealingPublicKey,
+    proto::{self, SealingKey},
+    wire::client,
 };
 
 /// Show the directory, judged change by change by this client
@@ -54,13 +58,19 @@ fn text(known: &Known, now: Moment) -> anyhow::Result<()> {
     print::table(&["agency", "kind", "name", "area"], agencies)?;
     let inboxes = known.inboxes.values().map(|inbox| {
         let key = sealing_key(known, &inbox.id, now).unwrap_or_else(|| "none".into());
-        let standing = match (inbox.retired, inbox.closed_on.is_empty()) {
-            (true, _) => "retired".to_owned(),
-            (false, true) => String::new(),
-            (false, false) => format!("closed {}", inbox.closed_on.join(", ")),
-        };
+        let mut standing = Vec::new();
+        if inbox.retired {
+            standing.push("retired".to_owned());
+        }
+        if !inbox.closed_on.is_empty() {
+            standing.push(format!("closed {}", inbox.closed_on.join(", ")));
+        }
+        standing.extend(inbox.own_times.iter().map(|own| {
+            let proto::OwnTime { urgency, acknowledge_minutes, decide_minutes } = own;
+            format!("{urgency}={acknowledge_minutes}/{decide_minutes} min")
+        }));
         let row = [&inbox.id, &inbox.phone, &inbox.calendar, &inbox.deputy, &key];
-        row.map(String::clone).into_iter().chain([standing]).collect()
+        row.map(String::clone).into_iter().chain([standing.join("; ")]).collect()
     });
     print::table(&["inbox", "telephone", "calendar", "deputy", "sealing key", ""], inboxes)?;
     let systems = known.systems.values().map(|system| {
@@ -79,15 +89,25 @@ fn text(known: &Known, now: Moment) -> anyhow::Result<()> {
         let dates = format!("{} to {}", agreement.valid_from, agreement.valid_to);
         let covers =
             format!("{}; {}", agreement.classes.join(", "), agreement.lawful_bases.join(", "));
-        vec![agreement.id.clone(), dates, agreement.parties.join(", "), covers]
+        let profiles = agreement.profiles.join(", ");
+        vec![agreement.id.clone(), dates, agreement.parties.join(", "), covers, profiles]
     });
-    Ok(print::table(&["agreement", "valid", "parties", "covers"], agreements)?)
+    Ok(print::table(&["agreement", "valid", "parties", "covers", "profiles"], agreements)?)
+}
+
+fn own_times(inbox: &proto::Inbox) -> Value {
+    let own = inbox.own_times.iter().map(|own| {
+        json!({"urgency": own.urgency, "acknowledge_minutes": own.acknowledge_minutes,
+            "decide_minutes": own.decide_minutes})
+    });
+    own.collect()
 }
 
 fn as_json(known: &Known, now: Moment) -> Value {
     let list = |rows: Vec<Value>| Value::Array(rows);
     let areas = known.areas.values().map(|area| {
         json!({"id": area.id, "catch_all": area.catch_all, "out_of_hours": area.out_of_hours,
+            "reviewer": area.reviewer,
             "senior": {"post": area.senior_post, "phone": area.senior_phone}})
     });
     let agencies = known.agencies.values().map(|agency| {
@@ -96,6 +116,7 @@ fn as_json(known: &Known, now: Moment) -> Value {
     let inboxes = known.inboxes.values().map(|inbox| {
         json!({"id": inbox.id, "phone": inbox.phone, "calendar": inbox.calendar,
             "deputy": inbox.deputy, "retired": inbox.retired, "closed_on": inbox.closed_on,
+            "own_times": own_times(inbox),
             "sealing_key": sealing_key(known, &inbox.id, now)})
     });
     let systems = known.systems.values().map(|system| {

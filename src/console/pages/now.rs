@@ -51,8 +51,8 @@ pub(in crate::console) async fn page(
             }
             (sentence(&board, now))
             (pressing(&console, &board, &visit))
-            (counts(&board, now))
             (raised::summary(&also, now))
+            (counts(&board, now))
             (agencies::silent(&console, &board, now))
             (health::is_well(&console, now))
             (adds_up(&board))

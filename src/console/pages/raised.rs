@@ -53,7 +53,7 @@ pub(super) fn summary(raised: &Raised, now: Moment) -> Markup {
         @if !raised.is_empty() {
             section aria-labelledby="raised" {
                 h2 #raised { "Also to look at" }
-                ul {
+                ul.silent {
                     @if !raised.refused.is_empty() {
                         li.ill { a href="/raised#refused" { (words::count(raised.refused.len() as u64, "urgent concern")) }
                             " refused, and the sender may not know." }
@@ -84,7 +84,7 @@ fn refused(broker: &Broker, refused: &[(u64, Refused)], now: Moment) -> Markup {
             h2 #refused { "Urgent concerns that were refused" }
             @if refused.is_empty() { p { "None." } } @else {
                 p { "Each is still with its sender. Ring them: ask whether it was sent again, or told by telephone." }
-                ul.raised {
+                ul.silent {
                     @for (entry, it) in refused {
                         li { (words::urgency(&it.urgency)) " from " (it.inbox.agency()) ", "
                             (words::time(Moment(it.at), now)) ": " code { (it.code) } " (entry " (entry) "). "
@@ -106,7 +106,7 @@ fn missing(broker: &Broker, missing: &[(String, u64, Missing)], now: Moment) -> 
             h2 #missing { "Counted as sent, and not here" }
             @if missing.is_empty() { p { "Nothing." } } @else {
                 p { "By its manifest an agency counts these as sent. They never came: something between its records and this exchange loses them." }
-                ul.raised {
+                ul.silent {
                     @for (agency, entry, it) in missing {
                         li { (words::count(it.requests.len() as u64, "statement")) " of "
                             a href={ "/agencies/" (agency) } { (agency) } ", by its manifest of "
@@ -125,7 +125,7 @@ fn reviews(broker: &Broker, reviews: &[(u64, Review)], now: Moment) -> Markup {
             h2 #reviews { "Outside any agreement" }
             @if reviews.is_empty() { p { "None." } } @else {
                 p { "These were too urgent to wait for an agreement. The reviewer of the sender's area has a working day to look at each." }
-                ul.raised {
+                ul.silent {
                     @for (concern, it) in reviews {
                         @let late = it.due <= now.seconds();
                         li { (words::urgency(&it.urgency)) " "
@@ -152,7 +152,7 @@ fn quiet(broker: &Broker, quiet: &[String]) -> Markup {
             h2 #quiet { "Quieter than usual" }
             @if quiet.is_empty() { p { "None." } } @else {
                 p { "In each of the last four weeks these sent something at this time of the week, and today nothing. It may be a holiday; it may be a feed that has stopped." }
-                ul.raised {
+                ul.silent {
                     @for id in quiet {
                         @let name = directory.agency(id).map_or(id.as_str(), |agency| &agency.name);
                         li { a href={ "/agencies/" (id) } { (name) } }

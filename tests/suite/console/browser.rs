@@ -6,7 +6,7 @@ use std::{env, path::PathBuf, process::Stdio};
 use tokio::process::Command;
 
 use super::{access, invite, pages::busy, world};
-use crate::support::repository;
+use crate::{raised::some_of_each, support::repository};
 
 /// Every page by axe-core, light and dark, on a phone and wide; by keyboard; with the script off;
 /// kept fresh by the script, and paused.
@@ -14,6 +14,7 @@ use crate::support::repository;
 async fn in_a_real_browser_every_page_can_be_used_by_everybody() {
     let world = world().await;
     let concern = busy(&world).await;
+    some_of_each(&world).await;
     let link = invite(&world, access(&world, "okafor", "on-call")).await.unwrap();
     let modules = env::var_os("CAIRN_BROWSER")
         .map_or_else(|| repository("target/browser/node_modules"), PathBuf::from);

@@ -13,17 +13,19 @@ use serde_json::json;
 
 use super::{on_call, world};
 use crate::{
-    escalation::{at_minute, sent_to_school},
+    escalation::{at_minute, sent_to_school, waiting},
+    raised::some_of_each,
     support::{EXCHANGE, World, agreement, next, statements::*},
 };
 
 /// Every page there is, for a concern.
 pub fn every_page(concern: u64) -> Vec<String> {
-    let mut pages: Vec<String> = ["/", "/find", "/agencies", "/agencies/school", "/health"]
-        .into_iter()
-        .chain(["/hand-over", "/help", "/deliveries?show=all", "/deliveries?show=overdue"])
-        .map(str::to_owned)
-        .collect();
+    let mut pages: Vec<String> =
+        ["/", "/raised", "/find", "/agencies", "/agencies/school", "/health"]
+            .into_iter()
+            .chain(["/hand-over", "/help", "/deliveries?show=all", "/deliveries?show=overdue"])
+            .map(str::to_owned)
+            .collect();
     pages.push(format!("/concerns/{concern}"));
     pages
 }
@@ -101,6 +103,42 @@ async fn each_number_leads_to_a_list_of_exactly_that_length() {
     assert_eq!(okafor.get("/deliveries?show=nonsense").await.status, StatusCode::NOT_FOUND);
     assert_eq!(okafor.get("/concerns/0").await.status, StatusCode::NOT_FOUND, "no concern");
     assert_eq!(okafor.get("/concerns/999999").await.status, StatusCode::NOT_FOUND);
+    world.check().await;
+}
+
+/// I6, I12: what no deadline shows is said on the first page, each number a link to as many lines,
+/// with whom to ring; what has been seen to goes away by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_deadline_shows_is_said_and_goes_away_once_it_is_seen_to() {
+    let world = world().await;
+    let mut okafor = on_call(&world).await;
+    assert!(!okafor.get("/").await.text.contains("Also to look at"), "nothing is raised");
+    some_of_each(&world).await;
+    let now = okafor.get("/").await.text;
+    for said in
+        ["1 urgent concern</a>", "1 manifest</a>", "2 statements.", "2 concerns</a> outside any"]
+    {
+        assert!(now.contains(said), "{said}: {now}");
+    }
+    let page = okafor.get("/raised").await.text;
+    let lines = |id: &str| {
+        let section = page.split(&format!("id=\"{id}\"")).nth(1).unwrap();
+        section.split("</section>").next().unwrap().matches("<li>").count()
+    };
+    assert_eq!(["refused", "missing", "reviews", "quiet"].map(lines), [1, 1, 2, 0]);
+    assert!(
+        page.contains("Its area names no reviewer") && page.contains("social-work/duty has until")
+    );
+    assert!(page.contains("unknown_recipient") && page.contains("tel:0131"));
+    assert!(!page.contains("S-1") && !page.contains("Quillfeather"));
+    let police = world.agency("police");
+    for told in waiting(police).await {
+        let notice = proto::decode::<proto::Facts>(&told.facts).unwrap().r#type();
+        if notice == EntryType::Refusal {
+            say(police, told.entry, "police/duty", stored()).await.unwrap();
+        }
+    }
+    assert!(!okafor.get("/").await.text.contains("urgent concern</a>"), "its sender knows");
     world.check().await;
 }
 
