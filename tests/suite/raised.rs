@@ -242,6 +242,9 @@ async fn a_manifest_finds_what_was_lost_before_it_came_and_is_over_once_it_has()
     say(police, told.entry, "police/duty", stored()).await.unwrap();
     assert_eq!(world.summary().await.missing, 1, "to know of it is not to have sent it");
 
+    of_agency(police, manifest(&ids[..2])).await.unwrap();
+    assert_eq!(world.summary().await.missing, 1, "what is counted twice is lost once");
+
     // Another agency's ids are other statements.
     let school = world.agency("school");
     let other = facts(of_agency(school, manifest(&ids[..1])).await.unwrap());

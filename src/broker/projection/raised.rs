@@ -62,8 +62,8 @@ pub(super) fn record(
             overlay.remove(records::refused_key(facts.answers.unwrap_or_default()));
         }
         EntryType::Manifest => {
-            look_again(overlay, &facts.sender);
             let missing = Missing::of(time, &facts.missing_requests);
+            look_again(overlay, &facts.sender, &missing);
             if !missing.requests.is_empty() {
                 overlay.put(records::missing_key(&facts.sender, entry), pack(&missing));
             }
@@ -86,14 +86,16 @@ pub(super) fn record(
     }
 }
 
-/// Forgets what earlier manifests of an agency missed and has come since.
-fn look_again(overlay: &mut Overlay<'_>, agency: &str) {
+/// Forgets what earlier manifests of an agency missed and has come since, or is missed by this one
+/// too: what is lost is lost once.
+fn look_again(overlay: &mut Overlay<'_>, agency: &str, newest: &Missing) {
     let prefix = records::missing_prefix(Some(agency));
     let earlier = records::numbered::<Missing>(overlay, &prefix, limits::RAISED_SHOWN);
     for (key, _, missing) in earlier {
         let key = key.as_slice().into();
         let before = missing.requests.len();
-        let still = missing.still(overlay);
+        let mut still = missing.still(overlay);
+        still.requests.retain(|request| !newest.requests.contains(request));
         match still.requests.len() {
             0 => overlay.remove(key),
             left if left < before => overlay.put(key, pack(&still)),
