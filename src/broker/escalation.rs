@@ -87,6 +87,13 @@ impl Broker {
         Ok(())
     }
 
+    /// When the next rung is climbed unless somebody acts before; it may be due already.
+    pub fn next_rung_at(&self) -> Option<Moment> {
+        let end = records::wakes_from(u64::MAX);
+        let (key, _) = self.index().range(&records::wakes_from(0), &end).next()?;
+        records::wake_of(&key).map(|(seconds, ..)| Moment::of_seconds(seconds))
+    }
+
     /// Deliveries whose next rung is due, the longest overdue first, a page of them; and from
     /// where the next page goes on, if there was any.
     fn due_now(&self, from: &[u8]) -> (Vec<(u64, InboxId)>, Option<Key>) {

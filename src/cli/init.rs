@@ -1,14 +1,15 @@
 //! `cairn init`: founds an exchange.
 //!
-//! Knows: server.
+//! Knows: server, clock.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Args;
 
 use crate::{
+    clock::SystemClock,
     domain::ids::ExchangeName,
-    server::founding::{OPERATOR_SYSTEMS, found},
+    server::founding::{Dates, OPERATOR_SYSTEMS, found},
 };
 
 /// Make a new exchange with a development certificate authority
@@ -31,7 +32,8 @@ pub(crate) struct Init {
 
 impl Init {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let vkey = found(&self.folder, &self.exchange, self.listen, &self.name).await?;
+        let dates = Dates::of(Arc::new(SystemClock));
+        let vkey = found(&self.folder, &self.exchange, self.listen, &self.name, &dates).await?;
         println!("{}: exchange {}", self.folder.display(), self.exchange);
         println!("  ledger key   {}", vkey);
         println!("  settings     {}", self.folder.join("cairn.toml").display());

@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 
 use crate::{
     broker::recovery::{self, DataFolder, Running},
-    clock::{Clock, Moment, SystemClock},
+    clock::{Clock, Moment},
     crypto::keyfile,
     domain::ids::{AgencyId, ExchangeName, SystemName},
     identity::{DevelopmentCa, Peer, Validity},
@@ -29,6 +29,23 @@ pub const OPERATOR_SYSTEMS: [(&str, &str); 3] =
 /// Development certificates are good for this long.
 const VALID_SECONDS: u64 = 365 * 24 * 3600;
 
+/// By what clock an exchange is founded, and how long its development certificates are good.
+#[derive(Clone)]
+pub struct Dates {
+    /// What its first entries and keys go by.
+    pub clock: Arc<dyn Clock>,
+    /// Of every certificate, and of the revocation list.
+    pub validity: Validity,
+}
+
+impl Dates {
+    /// From now on, by this clock, with the usual validity.
+    pub fn of(clock: Arc<dyn Clock>) -> Self {
+        let validity = validity(clock.now());
+        Self { clock, validity }
+    }
+}
+
 /// Makes an exchange in a folder that has none: keys, ledger, development authority,
 /// operators' systems, settings. Gives the ledger's verifier key.
 ///
@@ -39,19 +56,21 @@ pub async fn found(
     exchange: &ExchangeName,
     listen: SocketAddr,
     names: &[String],
+    dates: &Dates,
 ) -> anyhow::Result<Vkey> {
     ensure!(
         !folder.join("cairn.toml").exists(),
         "{}: there is an exchange here already",
         folder.display()
     );
-    let now = SystemClock.now();
+    let Dates { clock, validity } = dates;
+    let validity = *validity;
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let data = DataFolder::at(folder.join("data"));
     data.create(exchange)?;
     let vkey = data.vkey()?;
-    let ca = DevelopmentCa::create(exchange, validity(now))?;
-    write_authority(folder, &ca, names, now)?;
+    let ca = DevelopmentCa::create(exchange, validity)?;
+    write_authority(folder, &ca, names, validity)?;
     let server_name = names.first().cloned().unwrap_or_else(|| "localhost".into());
     let mut systems = Vec::new();
     for (system, role) in OPERATOR_SYSTEMS {
@@ -63,19 +82,12 @@ pub async fn found(
             server_name: server_name.clone(),
         };
         let path = folder.join("systems").join(OPERATOR).join(system);
-        let secret = None;
-        let enrolment = Enrolment {
-            settings,
-            roles: &[],
-            ca: &ca,
-            validity: validity(now),
-            vkey: &vkey,
-            secret,
-        };
+        let (vkey, secret) = (&vkey, None);
+        let enrolment = Enrolment { settings, roles: &[], ca: &ca, validity, vkey, secret };
         systems.push((enrol::make_folder(&path, &enrolment)?, role));
     }
-    let running = tokio::task::block_in_place(|| recovery::open(&data, Arc::new(SystemClock)))?;
-    let registered = register(&running, &ca, exchange, &systems, now).await;
+    let running = tokio::task::block_in_place(|| recovery::open(&data, Arc::clone(clock)))?;
+    let registered = register(&running, &ca, exchange, &systems, dates).await;
     tokio::task::block_in_place(|| running.close());
     registered?;
     fs::write(folder.join("cairn.toml"), settings_text(listen))?;
@@ -89,10 +101,10 @@ async fn register(
     ca: &DevelopmentCa,
     exchange: &ExchangeName,
     systems: &[(SystemFolder, &str)],
-    now: Moment,
+    dates: &Dates,
 ) -> anyhow::Result<()> {
     running.settle().await?;
-    let peer = operator_peer(ca, exchange, now)?;
+    let peer = operator_peer(ca, exchange, dates.validity)?;
     let agency = proto::Agency {
         id: OPERATOR.into(),
         kind: "other".into(),
@@ -112,7 +124,7 @@ async fn register(
     }
     let first = &systems.first().context("invariant: operators have systems")?.0;
     for (folder, _) in systems {
-        let mut change = enrol::signing_key(folder, now);
+        let mut change = enrol::signing_key(folder, dates.clock.now());
         // Keys after the agency's first are vouched for by it.
         change.signatures.push(enrol::signature(first, &change.change));
         changes.push(change);
@@ -124,11 +136,15 @@ async fn register(
 }
 
 /// The operators' administrator, as its certificate shows it.
-fn operator_peer(ca: &DevelopmentCa, exchange: &ExchangeName, now: Moment) -> anyhow::Result<Peer> {
+fn operator_peer(
+    ca: &DevelopmentCa,
+    exchange: &ExchangeName,
+    validity: Validity,
+) -> anyhow::Result<Peer> {
     use rustls_pki_types::{CertificateDer, pem::PemObject};
     let agency: AgencyId = OPERATOR.parse()?;
     let system: SystemName = OPERATOR_SYSTEMS[0].0.parse()?;
-    let issued = ca.issue_client(exchange, &agency, &system, validity(now))?;
+    let issued = ca.issue_client(exchange, &agency, &system, validity)?;
     let der = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes())?;
     Ok(Peer::from_certificate(&der, exchange)?)
 }
@@ -143,16 +159,16 @@ fn write_authority(
     folder: &Path,
     ca: &DevelopmentCa,
     names: &[String],
-    now: Moment,
+    validity: Validity,
 ) -> anyhow::Result<()> {
     for part in ["ca", "tls"] {
         fs::create_dir_all(folder.join(part))?;
     }
     fs::write(folder.join("ca/ca.pem"), ca.certificate_pem())?;
     keyfile::write_private(&folder.join("ca/ca.key"), ca.key_pem().as_bytes())?;
-    fs::write(folder.join("ca/ca.crl"), ca.crl(&[], validity(now))?)?;
+    fs::write(folder.join("ca/ca.crl"), ca.crl(&[], validity)?)?;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let server = ca.issue_server(&names, validity(now))?;
+    let server = ca.issue_server(&names, validity)?;
     fs::write(folder.join("tls/server.pem"), &server.certificate_pem)?;
     keyfile::write_private(&folder.join("tls/server.key"), server.key_pem.as_bytes())?;
     Ok(())

@@ -7,6 +7,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::Context;
@@ -25,7 +26,9 @@ use super::{
     load::Content,
 };
 use crate::{
+    clock::SystemClock,
     domain::ids::{ExchangeName, InboxId},
+    server::founding::Dates,
     wire::client::{Client, folder::SystemFolder},
 };
 
@@ -189,7 +192,8 @@ impl Founded {
     pub(super) async fn found(folder: &Path) -> anyhow::Result<Self> {
         let (address, metrics) = (free_port()?, free_port()?);
         let name: ExchangeName = NAME.parse()?;
-        let exchange = Exchange::found(folder, &name, address).await?;
+        let exchange =
+            Exchange::found(folder, &name, address, Dates::of(Arc::new(SystemClock))).await?;
         let path = folder.join("cairn.toml");
         let mut settings: toml::Table = fs::read_to_string(&path)?.parse()?;
         settings.insert("metrics".into(), metrics.to_string().into());
@@ -238,6 +242,7 @@ fn parties() -> anyhow::Result<Parties> {
             role: "duty".parse()?,
             phone: "0131 496 0000".into(),
             calendar: "24x7".into(),
+            closed_on: Vec::new(),
             deputy: None,
         };
         Ok(Agency {

@@ -5,6 +5,8 @@
 //!             receive as wire::client::simulated does
 //! tally       what came of it, counted from receipts and from the exchange
 //! keep        what `--keep` leaves for others to check
+//! visitor     what `--serve` opens: the console, and a spare agency
+//! night       `--night`: a weekend on call, on a clock that can be moved
 //! ```
 //!
 //! Nothing of the program depends on the demonstration.
@@ -12,6 +14,7 @@
 //! Knows: server, wire::client, audit, domain.
 
 mod keep;
+mod night;
 mod pack;
 mod sender;
 mod tally;
@@ -45,12 +48,15 @@ use super::{
     scratch::Scratch,
 };
 use crate::{
-    audit,
+    audit::{
+        self,
+        verify::{Verified, VerifyError},
+    },
     clock::SystemClock,
     config::{Config, ConsoleSettings},
     domain::document::Document,
     proto::GetSummaryRequest,
-    server::Server,
+    server::{Server, founding::Dates},
     wire::client::simulated::Recipient,
 };
 
@@ -66,10 +72,17 @@ const SLOW: Duration = Duration::from_millis(1_500);
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cairn demo\n  cairn demo --pack DIR --keep /tmp/kept -o json\n  \
-    cairn demo --serve"
+    cairn demo --serve\n  cairn demo --night\n  cairn demo --night --serve --pace 20"
 )]
 pub(crate) struct Demo {
-    /// A folder with agencies.json and concerns.jsonl [default: the pilot pack]
+    /// A weekend on call instead: nobody answers, a webhook is dead, the exchange goes down; and
+    /// at the end, who was told what and when
+    #[arg(long)]
+    night: bool,
+    /// How many seconds an hour of that weekend takes, to watch it [default: as few as it needs]
+    #[arg(long, value_name = "SECONDS", requires = "night", value_parser = seconds)]
+    pace: Option<Duration>,
+    /// A folder with agencies.json and concerns.jsonl, or night.jsonl [default: a pack built in]
     #[arg(long, value_name = "DIR")]
     pack: Option<PathBuf>,
     /// Leave everything here for others to check; the folder must not exist or be empty
@@ -85,6 +98,9 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        if self.night {
+            return night::run(&self).await;
+        }
         let started = Instant::now();
         let pack = Pack::read(self.pack.as_deref())?;
         let scratch = Scratch::new("demo", self.keep.as_deref())?;
@@ -105,7 +121,9 @@ impl Demo {
         progress.end();
         tally.print(self.output)?;
         if self.serve {
-            visitor::stay(&exchange, &server, &pack).await?;
+            visitor::welcome(&exchange, &server, &pack.agencies).await?;
+            visitor::show_console(&exchange).await?;
+            visitor::stay(&server).await?;
         }
         server.stop().await;
         Ok(if tally.adds_up() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -115,7 +133,15 @@ impl Demo {
 /// Founds the pack's exchange and serves it on a free port of loopback.
 async fn start(folder: &Path, pack: &Pack) -> anyhow::Result<(Exchange, Server)> {
     let socket = TcpListener::bind(("127.0.0.1", 0)).await.context("no port on loopback")?;
-    let exchange = Exchange::found(folder, &pack.agencies.exchange, socket.local_addr()?).await?;
+    let (name, address) = (&pack.agencies.exchange, socket.local_addr()?);
+    let exchange = Exchange::found(folder, name, address, Dates::of(Arc::new(SystemClock))).await?;
+    let config = settings(folder)?;
+    let server = Server::start_on(&config, Arc::new(SystemClock), socket).await?;
+    Ok((exchange, server))
+}
+
+/// The settings that founding wrote, with a console on a free port and without the operators' port.
+fn settings(folder: &Path) -> anyhow::Result<Config> {
     let console = ConsoleSettings {
         listen: ([127, 0, 0, 1], 0).into(),
         url: "http://127.0.0.1:0".into(),
@@ -125,9 +151,13 @@ async fn start(folder: &Path, pack: &Pack) -> anyhow::Result<(Exchange, Server)>
         in_the_clear: true,
     };
     let config = Config::read(&folder.join("cairn.toml"))?;
-    let config = Config { metrics: None, console: Some(console), ..config };
-    let server = Server::start_on(&config, Arc::new(SystemClock), socket).await?;
-    Ok((exchange, server))
+    Ok(Config { metrics: None, console: Some(console), ..config })
+}
+
+/// What was typed as seconds.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "it must be a number of seconds, such as 20 or 0.5".to_owned())
 }
 
 /// Each sender's lines pushed in order, all senders at once.
@@ -216,12 +246,21 @@ async fn check(
     scratch: &Scratch,
     started: Instant,
 ) -> anyhow::Result<Tally> {
-    let mirror = scratch.folder.join("mirror");
-    audit::mirror::mirror(&exchange.auditor, &mirror, "demonstration", &mut |_, _| {}).await?;
-    let verified = audit::verify::verify_mirror(&mirror, std::slice::from_ref(&exchange.vkey));
+    let verified = verified(exchange, &scratch.folder).await?;
     let request = GetSummaryRequest {};
     let summary = exchange.on_call.status().get_summary(request).await?.into_inner();
     Ok(Tally::new(pack, fates, expected, &summary, verified, started.elapsed()))
+}
+
+/// Mirrors the ledger into a folder over the audit service, and verifies it with nothing but its
+/// key.
+async fn verified(
+    exchange: &Exchange,
+    folder: &Path,
+) -> anyhow::Result<Result<Verified, VerifyError>> {
+    let mirror = folder.join("mirror");
+    audit::mirror::mirror(&exchange.auditor, &mirror, "demonstration", &mut |_, _| {}).await?;
+    Ok(audit::verify::verify_mirror(&mirror, std::slice::from_ref(&exchange.vkey)))
 }
 
 /// The receiving sides of all agencies that have one.

@@ -64,7 +64,8 @@ pub(super) async fn push(
     Ok(fates)
 }
 
-async fn push_one(
+/// Pushes one document, and keeps what became of it.
+pub(super) async fn push_one(
     client: &Client,
     vkey: &Vkey,
     outbox: &Outbox,

@@ -96,12 +96,40 @@ struct Counts {
     seconds: f64,
 }
 
+/// The ledger as it was verified from outside.
 #[derive(Debug, Serialize)]
-struct Ledger {
+pub(super) struct Ledger {
     origin: String,
-    size: u64,
+    pub(super) size: u64,
     root: String,
     verified: bool,
+}
+
+impl Ledger {
+    /// What came of verifying it.
+    pub(super) fn of(
+        origin: &str,
+        size: u64,
+        verified: Result<Verified, VerifyError>,
+        faults: &mut Vec<String>,
+    ) -> Self {
+        match verified {
+            Ok(Verified { origin, size, root }) => {
+                Self { origin, size, root: root.to_string(), verified: true }
+            }
+            Err(error) => {
+                faults.push(format!("the ledger does not verify: {error}"));
+                Self { origin: origin.to_owned(), size, root: String::new(), verified: false }
+            }
+        }
+    }
+
+    /// One line, for people.
+    pub(super) fn line(&self) -> String {
+        let Self { origin, size, root, verified } = self;
+        let verified = if *verified { "verified from outside" } else { "NOT verified" };
+        format!("Ledger {origin}: {size} entries, root {root}, {verified}.")
+    }
 }
 
 /// The result with what it was counted from.
@@ -127,19 +155,8 @@ impl Tally {
         took: Duration,
     ) -> Self {
         let mut faults = Vec::new();
-        let ledger = match verified {
-            Ok(verified) => Ledger {
-                origin: verified.origin,
-                size: verified.size,
-                root: verified.root.to_string(),
-                verified: true,
-            },
-            Err(error) => {
-                faults.push(format!("the ledger does not verify: {error}"));
-                let origin = pack.agencies.exchange.to_string();
-                Ledger { origin, size: summary.size, root: String::new(), verified: false }
-            }
-        };
+        let origin = pack.agencies.exchange.as_str();
+        let ledger = Ledger::of(origin, summary.size, verified, &mut faults);
         let waits = |state: DeliveryState| in_state(summary, state);
         let stored = summary.deliveries - waits(DeliveryState::Queued);
         let acknowledged = stored - waits(DeliveryState::Stored);
@@ -241,13 +258,7 @@ impl Tally {
         for (agency, waiting) in &self.uncollected {
             println!("{agency} has not collected the answers to {waiting} of its deliveries.");
         }
-        println!(
-            "\nLedger {}: {} entries, root {}, {}.",
-            counts.ledger.origin,
-            counts.ledger.size,
-            counts.ledger.root,
-            if counts.ledger.verified { "verified from outside" } else { "NOT verified" },
-        );
+        println!("\n{}", counts.ledger.line());
         println!(
             "{} of {} receipts verified offline. {} seconds.",
             counts.receipts_verified, counts.accepted, counts.seconds

@@ -4,24 +4,27 @@
 
 use std::time::Duration;
 
-use super::{
-    super::{
-        exchange::{
-            Exchange,
-            parties::{Agency, Agreement, Behaviour, Inbox},
-        },
-        people,
+use super::super::{
+    exchange::{
+        Exchange,
+        parties::{Agency, Agreement, Behaviour, Inbox, Parties},
     },
-    pack::Pack,
+    people,
 };
 use crate::{
     proto::{ConsoleAccess, Person},
     server::{Server, founding},
-    wire::client,
 };
 
-/// Enrols a spare agency, says how to use it, and waits to be told to stop.
-pub(super) async fn stay(exchange: &Exchange, server: &Server, pack: &Pack) -> anyhow::Result<()> {
+/// For how long a visitor may use the console.
+const ACCESS: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Enrols a spare agency, and says how to use it.
+pub(super) async fn welcome(
+    exchange: &Exchange,
+    server: &Server,
+    parties: &Parties,
+) -> anyhow::Result<()> {
     let taken = |id: &str| exchange.agencies.contains_key(id);
     let id = (0..)
         .map(|n| if n == 0 { "visitor".to_owned() } else { format!("visitor-{n}") })
@@ -31,11 +34,12 @@ pub(super) async fn stay(exchange: &Exchange, server: &Server, pack: &Pack) -> a
         id: id.parse()?,
         kind: "other".into(),
         name: "Spare agency for trying things".into(),
-        area: pack.agencies.areas.first().map(|area| area.id.clone()).unwrap_or_default(),
+        area: parties.areas.first().map(|area| area.id.clone()).unwrap_or_default(),
         inboxes: vec![Inbox {
             role: "duty".parse()?,
             phone: "0131 496 0999".into(),
             calendar: "24x7".into(),
+            closed_on: Vec::new(),
             deputy: None,
         }],
         behaviour: Behaviour::Acknowledges,
@@ -57,8 +61,18 @@ pub(super) async fn stay(exchange: &Exchange, server: &Server, pack: &Pack) -> a
     };
     exchange.agree_among(&agreement, &with_visitor).await?;
     print((exchange, server), &id, &folder, &agreement.id);
+    Ok(())
+}
+
+/// Says where the console is, with a link to sign in by.
+pub(super) async fn show_console(exchange: &Exchange) -> anyhow::Result<()> {
     eprintln!("\nThe console, for a made-up person on call (the link is good once):");
     eprintln!("  {}", invitation(exchange).await?);
+    Ok(())
+}
+
+/// Waits to be told to stop.
+pub(super) async fn stay(server: &Server) -> anyhow::Result<()> {
     tokio::select! {
         stopped = tokio::signal::ctrl_c() => Ok(stopped?),
         () = server.failed() => anyhow::bail!("the ledger has stopped"),
@@ -67,7 +81,7 @@ pub(super) async fn stay(exchange: &Exchange, server: &Server, pack: &Pack) -> a
 
 /// A link to the console.
 async fn invitation(exchange: &Exchange) -> anyhow::Result<String> {
-    let until = client::now().after(Duration::from_secs(24 * 3600)).seconds();
+    let until = exchange.now().after(ACCESS).seconds();
     let access = ConsoleAccess {
         sign_in: "okafor".into(),
         person: Some(Person {

@@ -11,18 +11,19 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::Context;
 
 use self::parties::{Agency, Agreement, Area, Parties};
 use crate::{
-    clock::{Clock, SystemClock},
+    clock::Moment,
     domain::ids::{ExchangeName, InboxId, RoleName},
     identity::DevelopmentCa,
     ledger::note::Vkey,
     proto::{self, SignedChange, directory_change::Change},
-    server::founding,
+    server::founding::{self, Dates},
     wire::client::{
         Client,
         enrol::{self, Enrolment},
@@ -44,20 +45,23 @@ pub(crate) struct Exchange {
     pub(crate) agencies: BTreeMap<String, Client>,
     address: String,
     ca: DevelopmentCa,
+    dates: Dates,
 }
 
 impl Exchange {
-    /// Makes it in a folder, to be served at an address of loopback.
+    /// Makes it in a folder, to be served at an address of loopback. It and all its clients go
+    /// by the clock of `dates`.
     pub(crate) async fn found(
         folder: &Path,
         name: &ExchangeName,
         address: SocketAddr,
+        dates: Dates,
     ) -> anyhow::Result<Self> {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let vkey = founding::found(folder, name, address, &names).await?;
+        let vkey = founding::found(folder, name, address, &names, &dates).await?;
         let operator = |system: &str| -> anyhow::Result<Client> {
             let path = folder.join("systems").join(founding::OPERATOR).join(system);
-            Ok(Client::new(SystemFolder::open(&path)?)?)
+            Ok(Client::by(SystemFolder::open(&path)?, Arc::clone(&dates.clock))?)
         };
         let ca = DevelopmentCa::load(
             &fs::read_to_string(folder.join("ca/ca.pem"))?,
@@ -73,7 +77,13 @@ impl Exchange {
             agencies: BTreeMap::new(),
             address: address.to_string(),
             ca,
+            dates,
         })
+    }
+
+    /// Now, by its clock.
+    pub(crate) fn now(&self) -> Moment {
+        self.dates.clock.now()
     }
 
     /// Loads a directory: areas, agencies with their systems, inboxes and keys, and the
@@ -118,9 +128,11 @@ impl Exchange {
             server: self.address.clone(),
             server_name: "localhost".into(),
         };
-        let now = SystemClock.now();
+        let Dates { clock, validity } = &self.dates;
+        // From when its certificate is: whoever tries it goes by the machine's clock.
+        let since = Moment::of_seconds(validity.not_before_unix);
         let roles: Vec<RoleName> = agency.inboxes.iter().map(|inbox| inbox.role.clone()).collect();
-        let (vkey, validity) = (&self.vkey, founding::validity(now));
+        let (vkey, validity) = (&self.vkey, *validity);
         let enrolment =
             Enrolment { settings, roles: &roles, ca: &self.ca, validity, vkey, secret: None };
         let path = self.folder.join("systems").join(agency.id.as_str()).join(SYSTEM);
@@ -139,7 +151,7 @@ impl Exchange {
             suspended: false,
         }))
         .await?;
-        self.send_change(enrol::signing_key(&folder, now)).await?;
+        self.send_change(enrol::signing_key(&folder, since)).await?;
         for inbox in &agency.inboxes {
             let calendar = if inbox.calendar.is_empty() { "24x7" } else { &inbox.calendar };
             let id = InboxId::new(&agency.id, &inbox.role);
@@ -149,14 +161,15 @@ impl Exchange {
                 phone: inbox.phone.clone(),
                 calendar: calendar.to_owned(),
                 deputy: deputy.map(ToString::to_string).unwrap_or_default(),
+                closed_on: inbox.closed_on.clone(),
                 ..proto::Inbox::default()
             });
             self.send_change(enrol::signed(self.name.as_str(), inbox, &[&folder])).await?;
         }
-        for change in enrol::sealing_keys(&folder, now) {
+        for change in enrol::sealing_keys(&folder, since) {
             self.send_change(change).await?;
         }
-        Ok(Client::new(folder)?)
+        Ok(Client::by(folder, Arc::clone(clock))?)
     }
 
     /// Names an area's inboxes, signed by those who answer there. One that the pack does

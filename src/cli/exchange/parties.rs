@@ -59,6 +59,9 @@ pub(crate) struct Inbox {
     pub(crate) phone: String,
     #[serde(default)]
     pub(crate) calendar: String,
+    /// Days off beside the calendar's own.
+    #[serde(default)]
+    pub(crate) closed_on: Vec<String>,
     #[serde(default)]
     pub(crate) deputy: Option<InboxId>,
 }

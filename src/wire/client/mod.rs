@@ -111,6 +111,14 @@ impl Client {
         Self::over(folder, Tcp, Arc::new(SystemClock))
     }
 
+    /// The same by another clock than the machine's.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn by(folder: SystemFolder, clock: Arc<dyn Clock>) -> Result<Self, ClientError> {
+        Self::over(folder, Tcp, clock)
+    }
+
     /// The same over another network than TCP, by another clock than the machine's.
     ///
     /// # Errors

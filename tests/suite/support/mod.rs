@@ -28,7 +28,7 @@ use cairn::{
     proto::{self, GetSummaryRequest, Incoming, directory_change::Change, receive_response::Item},
     server::{
         Server, StartError,
-        founding::{self, validity},
+        founding::{self, Dates, validity},
     },
     store::journal,
     wire::client::{
@@ -68,7 +68,8 @@ impl World {
         let address = socket.local_addr().unwrap();
         let name: ExchangeName = EXCHANGE.parse().unwrap();
         let names = ["localhost".to_owned()];
-        let vkey = founding::found(folder.path(), &name, address, &names).await.unwrap();
+        let dates = Dates::of(Arc::new(SystemClock));
+        let vkey = founding::found(folder.path(), &name, address, &names, &dates).await.unwrap();
         let mut config = Config::read(&folder.path().join("cairn.toml")).unwrap();
         config.metrics = None;
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
