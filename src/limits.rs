@@ -217,6 +217,9 @@ pub const BUSY_DELAY: Duration = Duration::from_millis(250);
 pub const REDELIVERY_INTERVAL: Duration = Duration::from_secs(30);
 /// A Receive stream says that it is alive after this long without an item.
 pub const ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// Older entries offered late that are remembered for the streams of one inbox; a stream that
+/// missed more begins again.
+pub const LATE_OFFERS_MAX: usize = 256;
 /// Statements offered on one stream beyond what the client has read.
 pub const STREAM_WINDOW: usize = 16;
 

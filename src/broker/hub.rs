@@ -3,16 +3,16 @@
 //!
 //! All of it in memory: after a start an inbox was not heard from yet.
 //!
-//! Knows: domain, clock.
+//! Knows: domain, clock, limits.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::Notify;
 
-use crate::{clock::Moment, domain::ids::InboxId};
+use crate::{clock::Moment, domain::ids::InboxId, limits};
 
 /// One bell for each inbox that somebody listens for.
 #[derive(Default)]
@@ -25,6 +25,10 @@ pub struct Hub {
 struct Line {
     bell: Arc<Notify>,
     heard: Heard,
+    /// Entries that came to wait although later ones had been offered, the newest of them.
+    late: VecDeque<u64>,
+    /// How many there were.
+    late_count: u64,
 }
 
 /// When an inbox's system was there.
@@ -49,6 +53,32 @@ impl Hub {
         if let Some(line) = self.lines().get(inbox) {
             line.bell.notify_waiters();
         }
+    }
+
+    /// An entry of before waits for an inbox from now on: a rung or a redirection brought it. Streams
+    /// that are past it must go back for it.
+    pub fn late(&self, inbox: &InboxId, entry: u64) {
+        let mut lines = self.lines();
+        let line = line(&mut lines, inbox);
+        line.late.push_back(entry);
+        line.late_count += 1;
+        if line.late.len() > limits::LATE_OFFERS_MAX {
+            line.late.pop_front();
+        }
+    }
+
+    /// How many entries came late for an inbox.
+    pub fn late_count(&self, inbox: &InboxId) -> u64 {
+        self.lines().get(inbox).map_or(0, |line| line.late_count)
+    }
+
+    /// Those that came after so many, and how many there are now. `None`: too many to know each.
+    pub fn late_since(&self, inbox: &InboxId, count: u64) -> (Option<Vec<u64>>, u64) {
+        let lines = self.lines();
+        let Some(line) = lines.get(inbox) else { return (Some(Vec::new()), 0) };
+        let new = usize::try_from(line.late_count.saturating_sub(count)).unwrap_or(usize::MAX);
+        let known = line.late.len().checked_sub(new);
+        (known.map(|from| line.late.range(from..).copied().collect()), line.late_count)
     }
 
     /// A stream has begun.

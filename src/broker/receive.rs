@@ -52,7 +52,9 @@ impl Broker {
     ) {
         let bells = self.shared.hub.listen(&inboxes);
         let _there = There::begin(self, &inboxes);
-        let mut rounds: Vec<Round> = inboxes.into_iter().map(Round::new).collect();
+        let late = |inbox: &InboxId| self.shared.hub.late_count(inbox);
+        let mut rounds: Vec<Round> =
+            inboxes.into_iter().map(|inbox| Round::new(late(&inbox), inbox)).collect();
         let mut caught_up = false;
         while allowed() {
             // Listen before looking, so that nothing slips between the two.
@@ -114,9 +116,17 @@ impl Broker {
         if round.started.elapsed() >= limits::REDELIVERY_INTERVAL {
             round.begin_again(|entry| self.waits(&round_inbox, entry));
         }
+        let (late, count) = self.shared.hub.late_since(&round.inbox, round.late);
+        round.late = count;
+        let late = late.unwrap_or_else(|| {
+            round.begin_again(|entry| self.waits(&round_inbox, entry));
+            Vec::new()
+        });
+        let behind = round.after;
+        let late = late.into_iter().filter(|entry| behind.is_some_and(|after| *entry <= after));
         let mut offered = false;
-        for entry in self.waiting(&round.inbox, round.after) {
-            round.after = Some(entry);
+        for entry in late.chain(self.waiting(&round.inbox, round.after)) {
+            round.after = round.after.max(Some(entry));
             let attempt = round.attempts.entry(entry).or_insert(0);
             *attempt += 1;
             #[cfg(test)]
@@ -245,13 +255,15 @@ fn waiting(
 struct Round {
     inbox: InboxId,
     after: Option<u64>,
+    /// How many entries that came late are known.
+    late: u64,
     started: Instant,
     attempts: HashMap<u64, u32>,
 }
 
 impl Round {
-    fn new(inbox: InboxId) -> Self {
-        Self { inbox, after: None, started: Instant::now(), attempts: HashMap::new() }
+    fn new(late: u64, inbox: InboxId) -> Self {
+        Self { inbox, after: None, late, started: Instant::now(), attempts: HashMap::new() }
     }
 
     /// From the oldest on again. Only what still waits keeps its count.

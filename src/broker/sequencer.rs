@@ -167,6 +167,8 @@ impl Sequencer {
                 (sealed.growth.clone(), sealed.checkpoint.as_bytes().to_vec());
             shared.tree.moving().publish(Arc::new(Head { growth, checkpoint, time }));
         }
+        // What waits from now on although later ones were offered before it.
+        let late = records::queued_before(&changes, first);
         let mut moving = None;
         let outcome = self.store.commit(&batch, |entries, trailer| {
             moving = Some(shared.tree.moving());
@@ -203,6 +205,7 @@ impl Sequencer {
             moving.publish(Arc::new(Head { growth: sealed.growth, checkpoint, time }));
         }
         answer(waiters, &committed, Some(&batch));
+        late.iter().for_each(|(inbox, entry)| shared.hub.late(inbox, *entry));
         bells.iter().for_each(|inbox| shared.hub.ring(inbox));
         Ok(())
     }

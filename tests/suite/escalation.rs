@@ -5,14 +5,16 @@ use std::time::Duration;
 use cairn::{
     clock::{Clock, Moment},
     domain::ids::InboxId,
+    limits,
     proto::{
         self, Delivery, EntryType, Facts, GetConcernRequest, Incoming, ListDeliveriesRequest,
-        directory_change::Change, get_concern_request::By,
+        directory_change::Change, get_concern_request::By, receive_response::Item,
     },
     wire::client::{Client, enrol},
 };
 use serde_json::json;
 use tokio::time::{sleep, timeout};
+use tokio_stream::StreamExt;
 
 use crate::{
     process::PATIENCE,
@@ -333,5 +335,29 @@ async fn a_clock_that_is_set_back_climbs_nothing_twice() {
     assert!(delivery(&world, other).await.next_rung_at >= accepted.0 / SECOND + 24 * 3600);
     at_minute(&world, accepted, 15);
     climbed(&world, entry, 3).await;
+    world.check().await;
+}
+
+/// I7: who is offered an older concern has it at once, and not when everything is offered again,
+/// although its stream is past it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_goes_back_for_an_older_concern_that_a_rung_offers() {
+    let world = ladder().await;
+    let deputy = world.agency("social-work").clone();
+    let mut stream = deputy.receive(Vec::new()).await.unwrap();
+    let (older, accepted) = sent_to_school(&world, "urgent", "L-9").await;
+    let newer = concern("police", &["social-work/duty"], "L-10");
+    let newer = sent(world.agency("police"), &newer).await;
+    let mut offered = async || loop {
+        let item = stream.next().await.expect("the stream goes on").unwrap().item;
+        if let Some(Item::Incoming(incoming)) = item {
+            return incoming.entry;
+        }
+    };
+    assert_eq!(offered().await, newer);
+    at_minute(&world, accepted, 20);
+    climbed(&world, older, 1).await;
+    let at_once = limits::REDELIVERY_INTERVAL / 2;
+    assert_eq!(timeout(at_once, offered()).await.expect("it is offered at once"), older);
     world.check().await;
 }

@@ -2,7 +2,10 @@
 //!
 //! Pure. Holds: I5. Knows: domain, store.
 
-use crate::{domain::ids::InboxId, store::Key};
+use crate::{
+    domain::ids::InboxId,
+    store::{Changes, Key},
+};
 
 /// Of the 32 bytes of a request key so many are in the index: enough that no two are alike. If
 /// they were, the second would be refused as a conflict and nothing lost.
@@ -84,6 +87,18 @@ pub fn open_key(concern: u64, addressed: &InboxId) -> Key {
 /// `q`: an entry waiting to be stored by an inbox.
 pub fn queue_key(inbox: &InboxId, entry: u64) -> Key {
     key(b'q', &[inbox.as_str().as_bytes(), &[0], &entry.to_be_bytes()])
+}
+
+/// What changes make wait of the entries before one, and for whom.
+pub fn queued_before(changes: &Changes, first: u64) -> Vec<(InboxId, u64)> {
+    let queues = changes.range(key(b'q', &[])..key(b'r', &[]));
+    let put = queues.filter(|(_, value)| value.is_some()).map(|(key, _)| key);
+    put.filter_map(|key| {
+        let entry = entry_of(key).filter(|entry| *entry < first)?;
+        let inbox = key.get(1..key.len().checked_sub(9)?)?;
+        Some((std::str::from_utf8(inbox).ok()?.parse().ok()?, entry))
+    })
+    .collect()
 }
 
 /// `r`: a request id that was accepted.
