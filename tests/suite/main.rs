@@ -19,6 +19,7 @@ mod keys;
 mod kill;
 mod life;
 mod network;
+mod night;
 mod notify;
 mod on_call;
 mod overload;

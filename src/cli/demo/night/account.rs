@@ -8,7 +8,11 @@ use std::collections::BTreeMap;
 use anyhow::ensure;
 use serde::{Serialize, Serializer};
 
-use super::{super::sender::Kept, pager::Pager, stage::Stage};
+use super::{
+    super::sender::Kept,
+    pager::{Pager, Told},
+    stage::Stage,
+};
 use crate::{
     audit::look::{self, Row},
     clock::Moment,
@@ -122,12 +126,7 @@ impl Account {
         }
         let mut notices = BTreeMap::new();
         for pager in &stage.pagers {
-            let told = pager.told();
-            for told in &told {
-                let (at, concern) = (told.at, names.of_entry(told.concern));
-                let (who, what) = (pager.name.to_string(), told.summary.clone());
-                lines.push(Line { at, concern, who, what });
-            }
+            lines.extend(notices_of(pager, &names));
             notices.insert(pager.name.to_string(), noticed(pager, &rungs, &names));
         }
         // What came at the same moment stays in this order.
@@ -208,6 +207,24 @@ fn climbed(row: &Row, names: &Names) -> Option<Climbed> {
         offered_to: facts.next_inbox.clone(),
         entry: row.entry,
     })
+}
+
+/// What a webhook was told, in words. The end of what it was never told of says nothing: it was
+/// tried while nobody answered, and done when somebody did.
+fn notices_of(pager: &Pager, names: &Names) -> Vec<Line> {
+    let told = pager.told();
+    let knows = |over: &Told| told.iter().any(|begun| begun.what == "begun" && begun.is_of(over));
+    let line = |told: &Told| {
+        let duty = Duty::parse(&told.not_done);
+        let what = match (told.what, duty) {
+            ("begun", Some(duty)) => format!("notice: {}", duty.undone()),
+            ("over", Some(duty)) => format!("notice: it is over ({})", duty.as_str()),
+            _ => format!("notice: {}", told.summary),
+        };
+        let (at, concern) = (told.at, names.of_entry(told.concern));
+        Line { at, concern, who: format!("webhook {}", pager.name), what }
+    };
+    told.iter().filter(|told| told.what != "over" || knows(told)).map(line).collect()
 }
 
 fn noticed(pager: &Pager, rungs: &[Climbed], names: &Names) -> Vec<Noticed> {

@@ -47,6 +47,14 @@ pub(super) struct Told {
     pub(super) summary: String,
 }
 
+impl Told {
+    /// Whether two are about the same duty of the same delivery.
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        (self.concern, &self.addressed, &self.not_done)
+            == (other.concern, &other.addressed, &other.not_done)
+    }
+}
+
 impl Pager {
     /// A port of loopback on which nobody answers yet.
     pub(super) fn dead(name: &str, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {

@@ -117,11 +117,7 @@ impl Settling {
                 || !is_undone(rung.concern, rung.addressed.as_str(), rung.duty.as_str())
         });
         let over = told.iter().filter(|told| told.what == "begun").all(|begun| {
-            let same = |told: &&super::pager::Told| {
-                (told.concern, &told.addressed, &told.not_done)
-                    == (begun.concern, &begun.addressed, &begun.not_done)
-            };
-            told.iter().filter(same).any(|told| told.what == "over")
+            told.iter().any(|told| told.what == "over" && told.is_of(begun))
                 || is_undone(begun.concern, &begun.addressed, &begun.not_done)
         });
         begun && over
