@@ -25,7 +25,11 @@ const SECOND: u64 = 1_000_000_000;
 
 /// A world in which social work stands in for the school, and `night` answers out of hours.
 pub async fn ladder() -> World {
-    let mut world = World::new().await;
+    ladder_in(World::new().await).await
+}
+
+/// The same in a world without agencies.
+pub async fn ladder_in(mut world: World) -> World {
     for agency in ["police", "school", "social-work", "night"] {
         world.enrol(agency, &["duty"]).await;
     }

@@ -6,6 +6,7 @@ mod descriptors;
 mod faults;
 mod forgetful;
 mod forgets;
+mod ladder;
 mod memory;
 mod points;
 

@@ -20,7 +20,7 @@ use std::{
 use cairn::{
     audit,
     broker::recovery::DataFolder,
-    clock::{Clock, ManualClock, SystemClock},
+    clock::{Clock, ManualClock, Moment, SystemClock},
     config::Config,
     domain::ids::{ExchangeName, InboxId, RoleName},
     identity::DevelopmentCa,
@@ -63,16 +63,21 @@ pub struct World {
 impl World {
     /// An exchange with no agencies, on a clock that stands where the machine's does.
     pub async fn new() -> Self {
+        Self::at(SystemClock.now()).await
+    }
+
+    /// The same on a clock that stands at this moment, from its founding on.
+    pub async fn at(moment: Moment) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = own_socket().await;
         let address = socket.local_addr().unwrap();
         let name: ExchangeName = EXCHANGE.parse().unwrap();
         let names = ["localhost".to_owned()];
-        let dates = Dates::of(Arc::new(SystemClock));
+        let clock = Arc::new(ManualClock::at(moment));
+        let dates = Dates::of(clock.clone());
         let vkey = founding::found(folder.path(), &name, address, &names, &dates).await.unwrap();
         let mut config = Config::read(&folder.path().join("cairn.toml")).unwrap();
         config.metrics = None;
-        let clock = Arc::new(ManualClock::at(SystemClock.now()));
         launch::settled(); // founding had the folder open
         let server = Server::start_on(&config, clock.clone(), socket).await.unwrap();
         let client = |system: &str| {
@@ -122,7 +127,7 @@ impl World {
             settings,
             roles: &roles,
             ca: &self.ca,
-            validity: validity(SystemClock.now()),
+            validity: validity(self.clock.now()),
             vkey: &self.vkey,
             secret: None,
         };
