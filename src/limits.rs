@@ -204,6 +204,10 @@ pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
 pub const FAREWELL_TIME_MAX: Duration = Duration::from_secs(1);
 /// The longest that an open connection goes without a look at its certificate's end.
 pub const VALIDITY_CHECK_INTERVAL: Duration = Duration::from_secs(60);
+/// A client's certificate that ends within this is named to the people who look.
+pub const CERTIFICATE_ENDS_SOON: Duration = Duration::from_secs(30 * 24 * 3600);
+/// And within this somebody must act.
+pub const CERTIFICATE_ENDS_NOW: Duration = Duration::from_secs(14 * 24 * 3600);
 /// A file of certificates, of a key or of revocations, in bytes.
 pub const TRUST_FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 

@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use crate::clock::Clock;
-use crate::identity::Trust;
+use crate::identity::{Peer, Trust};
 use crate::limits;
 use connection::Connection;
 pub use descriptors::within_descriptors;
@@ -149,6 +149,9 @@ pub enum Comers {
     BrowsersInTheClear,
 }
 
+/// Who is told of each system that comes in.
+pub type Greeter = Arc<dyn Fn(&Peer) + Send + Sync>;
+
 /// A door that is set up but not yet open.
 #[derive(Clone)]
 pub struct Listener {
@@ -162,6 +165,8 @@ pub struct Listener {
     pub counters: Arc<Counters>,
     /// The clock, for the end of certificates.
     pub clock: Arc<dyn Clock>,
+    /// Who is told that a system has come in, if anybody.
+    pub greeter: Option<Greeter>,
 }
 
 impl Listener {

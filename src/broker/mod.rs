@@ -11,6 +11,7 @@
 
 mod admission;
 pub mod ask;
+mod certificates;
 mod draft;
 pub mod escalation;
 pub mod hub;
@@ -48,6 +49,7 @@ use crate::{
     store::{Index, JournalReader},
 };
 use admission::Admission;
+use certificates::Certificates;
 use hub::Hub;
 use receipt::Recent;
 use sequencer::Job;
@@ -88,6 +90,7 @@ pub struct Shared {
     recent: Recent,
     admission: Arc<Admission>,
     hub: Hub,
+    certificates: Certificates,
     /// When the exchange was opened.
     started: Moment,
     clock: Arc<dyn Clock>,

@@ -20,6 +20,7 @@ use crate::{
         lifecycle::State,
         vocabulary::Urgency,
     },
+    limits,
     notify::ChannelCounts,
 };
 
@@ -219,6 +220,14 @@ fn connections(operators: &Operators, page: &mut Page) {
     }
     let help = "When the server's certificate ends, Unix time";
     page.one("cairn_server_certificate_end_seconds", help, operators.trust.server_not_after_unix());
+    let help = "When the first authority of callers' certificates ends, Unix time";
+    let ends = operators.trust.authorities_not_after_unix();
+    page.one("cairn_client_authority_end_seconds", help, ends);
+    let soon = operators.clock.now().after(limits::CERTIFICATE_ENDS_NOW);
+    let ending = operators.broker.certificates_ending(soon).len();
+    let help =
+        "Systems whose certificate, as they last connected, ends within 14 days or has ended";
+    page.one("cairn_client_certificates_ending", help, ending);
     if let Some(next) = operators.trust.crl_next_update_unix() {
         let help = "When the first revocation list is out of date, Unix time";
         page.one("cairn_revocation_list_end_seconds", help, next);

@@ -209,6 +209,11 @@ impl Directory {
         self.sealing.get(inbox).map_or(&[], Vec::as_slice)
     }
 
+    /// The systems of an agency, suspended ones too.
+    pub fn systems_of<'d>(&'d self, agency: &'d str) -> impl Iterator<Item = &'d proto::System> {
+        self.systems.values().filter(move |system| system.agency == agency)
+    }
+
     /// Whether this system is known, not suspended, and has the role.
     pub fn has_role(&self, agency: &str, system: &str, role: Role) -> bool {
         self.systems.get(&(agency.to_owned(), system.to_owned())).is_some_and(|known| {

@@ -88,6 +88,7 @@ struct Current {
     revoked: Revoked,
     contents_sha256: [u8; 32],
     server_not_after_unix: u64,
+    authorities_not_after_unix: u64,
     crl_next_update_unix: Option<u64>,
 }
 
@@ -181,6 +182,12 @@ impl Trust {
     #[must_use]
     pub fn browsers_not_after_unix(&self) -> u64 {
         self.current.load().browsers_not_after_unix
+    }
+
+    /// When the first of the authorities ends that sign callers' certificates, as Unix time.
+    #[must_use]
+    pub fn authorities_not_after_unix(&self) -> u64 {
+        self.current.load().authorities_not_after_unix
     }
 
     /// When the first revocation list is out of date, as Unix time. From then on every new
@@ -296,6 +303,8 @@ impl Current {
         let verifier = tls::client_verifier(roots, lists.ders)
             .map_err(|e| Error::file(&settings.client_ca, e))?;
         let server_not_after_unix = not_after(&settings.cert, &chain[0])?;
+        let ends = authorities.iter().map(|authority| not_after(&settings.client_ca, authority));
+        let ends = ends.collect::<Result<Vec<_>, _>>()?;
         let browsers = match &settings.browsers {
             None => {
                 (browsers(&settings.cert, chain.clone(), key.clone_key())?, server_not_after_unix)
@@ -322,6 +331,7 @@ impl Current {
             revoked: lists.revoked,
             contents_sha256: contents.finalize().into(),
             server_not_after_unix,
+            authorities_not_after_unix: ends.into_iter().min().unwrap_or(0),
             crl_next_update_unix: lists.next_update_unix,
         })
     }
@@ -438,7 +448,7 @@ fn signed(authority: &CertificateDer<'_>, list: &CertificateRevocationList<'_>) 
     })
 }
 
-/// The last second of the server's own certificate.
+/// The last second of a certificate.
 fn not_after(path: &Path, der: &CertificateDer<'_>) -> Result<u64, Error> {
     let (_, certificate) = X509Certificate::from_der(der)
         .map_err(|_| Error::file(path, "the certificate cannot be read"))?;

@@ -131,7 +131,12 @@ impl Connection {
             None => Err(NoIdentity::None),
         };
         match peer.map(Arc::new) {
-            Ok(peer) => Some(Greeted { stream, peer, chain }),
+            Ok(peer) => {
+                if let Some(greeter) = &self.door.greeter {
+                    greeter(&peer);
+                }
+                Some(Greeted { stream, peer, chain })
+            }
             Err(reason) => {
                 counters.no_identity.fetch_add(1, Relaxed);
                 tracing::warn!(%reason, "a certificate of our authority names nobody here");

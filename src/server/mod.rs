@@ -24,7 +24,9 @@ use crate::{
     domain::ids::ExchangeName,
     identity::{self, Changed, Trust, TrustSettings},
     limits,
-    listener::{Acceptor, Comers, ConnectionLimits, Counters, Listener, within_descriptors},
+    listener::{
+        Acceptor, Comers, ConnectionLimits, Counters, Greeter, Listener, within_descriptors,
+    },
     notify::{Channel, SetupError},
     store::files,
     wire::{deadline::Deadline, services::Services, status},
@@ -145,6 +147,7 @@ impl Server {
             limits: within_descriptors(ConnectionLimits::default(), visitors.is_some()),
             counters: Arc::clone(&connections),
             clock: Arc::clone(&clock),
+            greeter: Some(greeter(&broker)),
         };
         let mut tasks = vec![tokio::spawn(listener.clone().serve(socket, service, ended.clone()))];
         tasks.push(tokio::spawn(watch_files(Arc::clone(&trust), ended.clone())));
@@ -200,6 +203,12 @@ impl Server {
         drop(tokio::task::spawn_blocking(move || running.close()).await);
         whole
     }
+}
+
+/// Has the broker know with which certificate each system last connected.
+fn greeter(broker: &Broker) -> Greeter {
+    let broker = broker.clone();
+    Arc::new(move |peer| broker.has_connected(peer))
 }
 
 /// Sets every channel up that tells people.

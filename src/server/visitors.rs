@@ -82,7 +82,7 @@ impl Visitors {
         let limits =
             ConnectionLimits { connections_max, per_address_max, ..ConnectionLimits::default() };
         let counters = Arc::new(Counters::default());
-        let door = Listener { comers: self.comers, trust, limits, counters, clock };
+        let door = Listener { comers: self.comers, trust, limits, counters, clock, greeter: None };
         tasks.push(tokio::spawn(door.serve(self.socket, console.routes(), ended.clone())));
         tally
     }

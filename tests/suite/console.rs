@@ -1,6 +1,7 @@
 //! The console, through its own door: who gets in, what they see, what they do.
 
 mod browser;
+mod certificates;
 mod door;
 mod pages;
 mod person;

@@ -24,6 +24,7 @@ use self::fold::{Fold, empty_head, stored_at};
 pub use self::folder::{DataFolder, Reindexed};
 use super::{
     Broker, Counts, Shared,
+    certificates::Certificates,
     draft::Work,
     hub::Hub,
     receipt::Recent,
@@ -196,6 +197,7 @@ pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Running, OpenE
         recent: Recent::default(),
         admission: Arc::default(),
         hub: Hub::default(),
+        certificates: Certificates::default(),
         started: clock.now(),
         clock,
         stopped: AtomicBool::new(false),

@@ -46,6 +46,7 @@ impl EchoServer {
             limits: ConnectionLimits::default(),
             counters: Arc::new(Counters::default()),
             clock: Arc::new(SystemClock),
+            greeter: None,
         };
         let socket = TcpListener::bind(self.listen).await?;
         let routes = Echo::answering(self.receipt).routes().prepare();

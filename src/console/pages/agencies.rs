@@ -2,6 +2,8 @@
 //!
 //! Holds: I12. Knows: broker, directory, domain, policy, clock, limits.
 
+mod certificates;
+
 use std::collections::BTreeMap;
 
 use axum::{
@@ -45,6 +47,7 @@ pub(in crate::console) async fn page(
         h1 { "Agencies" }
         div data-live="agencies" {
             (silent(&console, &board, visit.now))
+            (certificates::ending(&console, visit.now))
             (agreements(&directory, visit.now))
             h2 { "All of them" }
             div.scroll tabindex="0" role="region" aria-label="Agencies and their inboxes" {
@@ -123,6 +126,7 @@ pub(in crate::console) async fn one(
         }
         @if let Some(area) = area { (seniors(area)) }
         (keys(&directory, &id, visit.now))
+        (certificates::of(&console, &directory, &id, visit.now))
         p { a href="/agencies" { "All agencies" } }
     };
     let about = About::at("/agencies", &agency.name);

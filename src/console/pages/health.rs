@@ -19,6 +19,7 @@ use crate::{
         words,
     },
     ledger::checkpoint::Checkpoint,
+    limits,
 };
 
 /// A certificate or list that ends within this is said to end soon.
@@ -57,6 +58,7 @@ pub(in crate::console) async fn page(
                 div { dt { "Written since" } dd { (words::grouped(counts.entries.load(Ordering::Relaxed))) " entries in "
                     (words::grouped(counts.batches.load(Ordering::Relaxed))) " batches" } }
             }
+            (certificates(&console, visit.now))
             h2 { "Check it yourself" }
             p { "The key that signs this ledger's checkpoints. Compare it with the one you were given when you \
                 joined: if it is another, stop and ask." }
@@ -144,20 +146,53 @@ fn clock(console: &Console) -> Line {
 
 fn certificate(console: &Console, now: Moment) -> Line {
     let trust = &console.trust;
+    let (nobody, replace) = ("nobody can connect by it", "its successor is due");
     let ends = [
-        (trust.server_not_after_unix(), "The server's certificate", SOON_SECONDS),
-        (trust.browsers_not_after_unix(), "This console's certificate", SOON_SECONDS),
+        (trust.server_not_after_unix(), "The server's certificate", SOON_SECONDS, nobody),
+        (trust.browsers_not_after_unix(), "This console's certificate", SOON_SECONDS, nobody),
+        // TLS does not look at the end of what it trusts, but its holders' programs may.
+        (
+            trust.authorities_not_after_unix(),
+            "An authority of callers' certificates",
+            SOON_SECONDS,
+            replace,
+        ),
         // A list is renewed every few days as a rule.
-        (trust.crl_next_update_unix().unwrap_or(u64::MAX), "The revocation list", DAY_SECONDS),
+        (
+            trust.crl_next_update_unix().unwrap_or(u64::MAX),
+            "The revocation list",
+            DAY_SECONDS,
+            nobody,
+        ),
     ];
-    let (first, what, soon) = ends.into_iter().min().unwrap_or((u64::MAX, "", 0));
+    let (first, what, soon, over) = ends.into_iter().min().unwrap_or((u64::MAX, "", 0, ""));
     let left = first.saturating_sub(now.seconds());
     Line {
         well: left > soon,
         what: "Certificates in date",
         text: match left {
-            0 => format!("{what} is out of date: nobody can connect by it."),
+            0 => format!("{what} is out of date: {over}."),
             left => format!("{what} is good for {} more.", words::span(left)),
         },
+    }
+}
+
+/// When each of them ends, and how many systems have to renew theirs.
+fn certificates(console: &Console, now: Moment) -> Markup {
+    let trust = &console.trust;
+    let day = |seconds: u64| words::day_and_time(Moment::of_seconds(seconds));
+    let ending = console.broker.certificates_ending(now.after(limits::CERTIFICATE_ENDS_SOON));
+    html! {
+        h2 { "Certificates" }
+        dl.facts {
+            div { dt { "The server's ends" } dd { (day(trust.server_not_after_unix())) } }
+            div { dt { "This console's ends" } dd { (day(trust.browsers_not_after_unix())) } }
+            div { dt { "The first authority of callers' ends" } dd { (day(trust.authorities_not_after_unix())) } }
+            @if let Some(next) = trust.crl_next_update_unix() {
+                div { dt { "A new revocation list is due" } dd { (day(next)) } }
+            }
+            div { dt { "Systems' that end within 30 days" } dd {
+                a href="/agencies" { (words::grouped(ending.len() as u64)) } } }
+        }
     }
 }

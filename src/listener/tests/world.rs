@@ -84,6 +84,7 @@ impl World {
             limits,
             counters: Arc::default(),
             clock: clock.clone(),
+            greeter: None,
         };
         let counters = listener.counters.clone();
         let echo = {
