@@ -3,6 +3,8 @@
 //!
 //! Knows: domain, clock, limits.
 
+mod traces;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -13,6 +15,7 @@ use std::{
 use jiff::civil::Time;
 use serde::Deserialize;
 
+pub use self::traces::{Share, TraceSettings};
 use crate::{clock::Moment, domain::ids::SystemName, limits};
 
 /// Why the settings cannot be used.
@@ -51,9 +54,12 @@ pub struct Config {
     /// Ways to tell people, at most [`limits::CHANNELS_MAX`].
     #[serde(default)]
     pub notify: Vec<ChannelSettings>,
-    /// Traces.
+    /// Lines on standard error.
     #[serde(default)]
     pub log: Log,
+    /// Spans of calls, for a collector. Absent: none is made.
+    #[serde(default)]
+    pub traces: Option<TraceSettings>,
 }
 
 /// Where certificates, keys and revocation lists are.
@@ -280,6 +286,9 @@ impl Config {
         let text = fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
         let config: Self = toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
         if let Some(fault) = config.console.as_ref().and_then(ConsoleSettings::fault) {
+            return Err(fail(fault.to_owned()));
+        }
+        if let Some(fault) = config.traces.as_ref().and_then(TraceSettings::fault) {
             return Err(fail(fault.to_owned()));
         }
         if let Some(fault) = channels_fault(&config.notify) {

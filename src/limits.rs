@@ -328,6 +328,23 @@ pub const PROBE_TIME_MAX: Duration = Duration::from_secs(30);
 
 const _: () = assert!(PROBE_TIME_MAX.as_secs() < PROBE_INTERVAL.as_secs());
 
+// --- traces ---
+
+/// Spans that wait for the collector; one more is lost, and counted.
+pub const SPANS_WAITING_MAX: usize = 4_096;
+/// Spans that are sent at once.
+pub const SPANS_AT_ONCE_MAX: usize = 512;
+/// How long some gather before they are sent.
+pub const SPANS_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the collector may take for them.
+pub const SPANS_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long it is left alone when it did not take them.
+pub const SPANS_RETRY_DELAY: Duration = Duration::from_secs(10);
+/// How often it is said that it does not.
+pub const SPANS_LOST_SAID_INTERVAL: Duration = Duration::from_secs(10 * 60);
+/// How long the program's end waits for the last of them.
+pub const SPANS_END_TIME_MAX: Duration = Duration::from_secs(2);
+
 // --- notices to people ---
 
 /// How often a channel looks whether there is something to tell.

@@ -14,6 +14,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::{mpsc::error::TrySendError, oneshot};
+use tracing::Instrument;
 
 use super::{
     Broker, Error, Shared,
@@ -87,7 +88,8 @@ impl Broker {
         mut admitted: Admitted,
     ) -> Result<Accepted, Error> {
         loop {
-            let (permitted, key, new_as_of) = match self.judge(&peer, envelope) {
+            let judged = tracing::info_span!("judge").in_scope(|| self.judge(&peer, envelope));
+            let (permitted, key, new_as_of) = match judged {
                 Ok(Judged::Known(receipt)) => {
                     self.shared.counts.repeats.fetch_add(1, Ordering::Relaxed);
                     return Ok(Accepted { receipt, duplicate: true });
@@ -105,7 +107,9 @@ impl Broker {
                 return Err(Error::Busy(limits::BUSY_DELAY));
             }
             let work = Work::Statement(Box::new(Ready::new(*permitted, key, new_as_of)?));
-            match self.commit(work, Some(admitted)).await? {
+            // From the queue to the disk.
+            let committed = self.commit(work, Some(admitted));
+            match committed.instrument(tracing::info_span!("commit")).await? {
                 // Once more for each change of the directory that came between.
                 Done::Moved(back) => {
                     admitted = self.shared.admission.wait(&peer.agency, back.len()).await;

@@ -22,12 +22,28 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let config = Config::read(&self.config)?;
-        telemetry::start(&config.log.filter, config.log.json);
+        let (filter, json) = (&config.log.filter, config.log.json);
+        let collector = match &config.traces {
+            None => {
+                telemetry::start(filter, json);
+                None
+            }
+            Some(traces) => Some(telemetry::start_with_spans(filter, json, traces)?),
+        };
+        let served = self.serve(&config).await;
+        if let Some(collector) = collector {
+            collector.end().await;
+        }
+        served
+    }
+
+    /// Serves until it is told to stop.
+    async fn serve(&self, config: &Config) -> anyhow::Result<ExitCode> {
         // Before it is ready: whoever stops it the moment after must not end it out of order.
         let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
-        let server = Server::start(&config, Arc::new(SystemClock)).await?;
+        let server = Server::start(config, Arc::new(SystemClock)).await?;
         loop {
             tokio::select! {
                 _ = hangup.recv() => match server.trust.reload() {

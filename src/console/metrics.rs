@@ -4,7 +4,7 @@
 //! inboxes and states, never an entry, a person or a reference. Exercises are in no count of what
 //! waits: they wake nobody.
 //!
-//! Holds: I6, I12. Knows: broker, listener, identity, domain.
+//! Holds: I6, I12. Knows: broker, listener, identity, domain, telemetry.
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +22,7 @@ use crate::{
     },
     limits,
     notify::ChannelCounts,
+    telemetry,
 };
 
 /// All metrics.
@@ -34,6 +35,7 @@ pub(super) fn text(operators: &Operators) -> String {
     channels(operators, &mut page);
     probe(operators, &mut page);
     raised(operators, &mut page);
+    spans(&mut page);
     page.0
 }
 
@@ -291,6 +293,15 @@ fn raised(operators: &Operators, page: &mut Page) {
     ] {
         page.one(name, help, value);
     }
+}
+
+/// Spans of calls, where a collector takes them.
+fn spans(page: &mut Page) {
+    let counts = telemetry::counts();
+    let help = "Spans that the collector of traces took";
+    page.one("cairn_spans_exported_total", help, load(&counts.exported));
+    let help = "Spans that it did not take, or that did not fit into the queue for it";
+    page.one("cairn_spans_lost_total", help, load(&counts.lost));
 }
 
 /// The channels that tell people.

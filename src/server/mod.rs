@@ -29,7 +29,7 @@ use crate::{
     },
     notify::{Channel, SetupError},
     store::files,
-    wire::{deadline::Deadline, services::Services, status},
+    wire::{deadline::Deadline, services::Services, status, traced::Traced},
 };
 
 /// Why the server did not start.
@@ -139,7 +139,7 @@ impl Server {
         let door = visitors.as_ref().map(Visitors::door);
         let services = Services::new(broker.clone(), door, ended.clone());
         let routes = services.routes(config.reflection).await?;
-        let service = MapResponse::new(Deadline(routes.prepare()), status::explained);
+        let service = Traced(MapResponse::new(Deadline(routes.prepare()), status::explained));
         let address = local(&socket, config.listen)?;
         let listener = Listener {
             comers: Comers::Systems,

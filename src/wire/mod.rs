@@ -10,3 +10,4 @@ pub mod echo;
 pub mod paging;
 pub mod services;
 pub mod status;
+pub mod traced;

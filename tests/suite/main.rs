@@ -31,4 +31,5 @@ mod readme;
 mod refuse;
 mod support;
 mod tidy;
+mod traces;
 mod urgency;

@@ -25,6 +25,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("maud", &["console/"]),
     ("lettre", &["notify/mail.rs"]),
     ("argon2", &["crypto/"]),
+    ("opentelemetry", &["telemetry/"]),
+    ("opentelemetry_sdk", &["telemetry/"]),
+    ("opentelemetry_otlp", &["telemetry/"]),
+    ("tracing_opentelemetry", &["telemetry/"]),
     ("clap", &["cli/", "main.rs"]),
 ];
 
