@@ -8,6 +8,7 @@
 //! Holds: I5, I10, I14. Knows: store, directory, domain, clock, limits.
 
 use std::{
+    ops::Range,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -19,12 +20,7 @@ use super::{
     Broker,
     records::{self, Missing, Refused, Review},
 };
-use crate::{
-    clock::Moment,
-    domain::{calendar::Calendar, ids::InboxId},
-    limits,
-    proto::EntryType,
-};
+use crate::{clock::Moment, domain::calendar::Calendar, limits, proto::EntryType};
 
 /// A time of the week: agencies have their days and hours.
 const WINDOW: Duration = Duration::from_secs(24 * 3600);
@@ -99,30 +95,34 @@ impl Broker {
     pub fn look_for_quiet(&self) {
         let quiet = &self.shared.quiet;
         let _alone = quiet.looking.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.now();
-        let directory = self.directory();
+        let (now, directory) = (self.now(), self.directory());
+        let before: Option<Vec<_>> =
+            (1..=WEEKS).map(|weeks| self.day_until(now.before(WEEK * weeks)?)).collect();
+        let (Some(before), Some(today)) = (before, self.day_until(now)) else { return };
         let found = directory.agencies().filter(|agency| {
-            let inbox = directory.inboxes_of(&agency.id).next();
-            let calendar = inbox.and_then(|inbox: &InboxId| directory.calendar(inbox));
-            let off = calendar.is_some_and(|calendar| is_off(calendar, now.london_date()));
-            let usually = (1..=WEEKS).all(|weeks| self.spoke(&agency.id, now, WEEK * weeks));
-            usually && !off && !self.spoke(&agency.id, now, Duration::ZERO)
+            let spoke = |day: &Range<u64>| self.spoke(&agency.id, day);
+            let calendar = directory.inboxes_of(&agency.id).next();
+            let calendar = calendar.and_then(|inbox| directory.calendar(inbox));
+            let off = || calendar.is_some_and(|calendar| is_off(calendar, now.london_date()));
+            before.iter().all(spoke) && !spoke(&today) && !off()
         });
         quiet.found.store(Arc::new(found.map(|agency| agency.id.clone()).collect()));
     }
 
-    /// Whether an agency sent a concern within a day before some time ago. Of what has more entries
-    /// than are looked at, the first ones say.
-    fn spoke(&self, agency: &str, now: Moment, ago: Duration) -> bool {
-        let Some(end) = now.before(ago) else { return false };
-        let Some(begin) = end.before(WINDOW) else { return false };
-        let size = self.index().size();
-        // The end belongs to it: what was said this very moment is said today.
-        let [first, last] = [begin.0, end.0 + 1].map(|at| self.first_at(at, size));
-        let (from, to) = (records::agency_key(agency, first), records::agency_key(agency, last));
+    /// The entries of the day that ends at a moment, what was said this very moment included.
+    fn day_until(&self, end: Moment) -> Option<Range<u64>> {
+        let (begin, size) = (end.before(WINDOW)?, self.index().size());
+        Some(self.first_at(begin.0, size)..self.first_at(end.0 + 1, size))
+    }
+
+    /// Whether an agency sent a concern among these entries. Of what has more than are looked at,
+    /// the first ones say.
+    fn spoke(&self, agency: &str, among: &Range<u64>) -> bool {
+        let [from, to] = [among.start, among.end].map(|entry| records::agency_key(agency, entry));
         let entries = self.index().range(&from, &to).take(limits::SPOKE_ENTRIES_MAX);
-        entries
-            .filter_map(|(key, _)| records::meta(self.index(), records::entry_of(&key)?))
+        let metas = entries.filter_map(|(key, _)| records::entry_of(&key));
+        metas
+            .filter_map(|entry| records::meta(self.index(), entry))
             .any(|meta| records::kind_of(&meta) == EntryType::Concern && meta.sender == agency)
     }
 }
