@@ -140,6 +140,11 @@ const _: () = assert!(STATEMENTS_OF_ITS_OWN < STATEMENTS_PER_AGENCY_MAX);
 const _: () = assert!(STATEMENTS_PER_AGENCY_MAX < CONCERNS_MAX && CONCERNS_MAX < STATEMENTS_MAX);
 const _: () = assert!(KIBIBYTES_PER_AGENCY_MAX * 1_024 > ENVELOPE_BYTES_MAX);
 
+// --- questions ---
+
+/// Entries that are looked at for one page of an answer.
+pub const QUERY_ENTRIES_MAX: usize = 20_000;
+
 // --- deadlines ---
 
 /// A calendar that is closed for longer than this, in days, opens on the next day all the same.

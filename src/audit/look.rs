@@ -1,162 +1,22 @@
 //! Looks at a served ledger: questions, and entries whole. Every answer is verified
 //! before it is given: signed checkpoint, inclusion of each entry, openings.
 //!
-//! What an exchange cannot be made to prove is that it left no entry out of an answer
-//! to a question by agency or concern: for that, the gapless numbers in the facts of
-//! each sender and inbox are there, and a question by time alone, whose entries must
-//! follow one another.
+//! Questions are in [`question`].
 //!
 //! Holds: I11. Knows: crypto, directory, ledger, proto, wire's client.
 
-use std::collections::VecDeque;
+mod question;
 
-use tokio::task::JoinSet;
+pub use self::question::{Answer, Complete, Row, query};
 
-use super::{
-    mirror::hashes,
-    verify::{Opening, Proved, commits, verify_receipt},
-};
+use super::verify::{Opening, Proved, verify_receipt};
 use crate::{
     clock::Moment,
     crypto::sign::{STATEMENT_TYPE, verify_dsse},
     directory::{self, Directory},
-    ledger::{
-        checkpoint::Checkpoint,
-        leaf::Leaf,
-        merkle::{Hash, leaf_hash},
-        proof::verify_inclusion,
-    },
-    proto::{
-        self, AuditRow, Envelope, Facts, GetEntryRequest, GetInclusionProofRequest, QueryRequest,
-        Statement,
-    },
+    proto::{self, Envelope, Facts, GetEntryRequest, Statement},
     wire::client::{Client, ClientError},
 };
-
-/// Entries of one page.
-const PAGE_ENTRIES: u32 = 1_000;
-/// Proofs asked for at once.
-const PROOFS_AT_ONCE: usize = 16;
-
-/// One entry of an answer, proved to be in the ledger with these facts.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
-    /// The entry number.
-    pub entry: u64,
-    /// Its entry id, time and commitments.
-    pub leaf: Leaf,
-    /// Its facts.
-    pub facts: Facts,
-    /// Whether the exchange says that its key was later revoked, as suspected from
-    /// before this entry on. [`must_be_signed`] tells it from the envelope itself.
-    pub suspected: bool,
-}
-
-/// An answer, verified.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    /// In the order of their numbers.
-    pub rows: Vec<Row>,
-    /// The checkpoint that every row was proved under.
-    pub checkpoint: Checkpoint,
-    /// Whether there are more entries than were asked for.
-    pub more: bool,
-}
-
-/// Asks, page by page, up to `limit` entries. Each page is recorded in the ledger.
-/// `question.page_size` and `question.page_token` are not used.
-///
-/// # Errors
-/// [`ClientError`]; [`ClientError::Suspect`] if any part of the answer does not verify.
-pub async fn query(
-    client: &Client,
-    question: &QueryRequest,
-    limit: u64,
-) -> Result<Answer, ClientError> {
-    let mut rows: Vec<Row> = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let left = limit.saturating_sub(rows.len() as u64);
-        let page_size = u32::try_from(left).unwrap_or(u32::MAX).clamp(1, PAGE_ENTRIES);
-        let request = QueryRequest { page_size, page_token, ..question.clone() };
-        let page = client.audit().query(request).await?.into_inner();
-        let checkpoint = Checkpoint::open(&page.checkpoint, &client.folder().vkey)
-            .map_err(|error| suspect(format!("the checkpoint of its answer: {error}")))?;
-        for row in &page.rows {
-            let row = opened(row)?;
-            must_follow(question, rows.last(), &row)?;
-            rows.push(row);
-        }
-        page_token = page.next_page_token;
-        let more = !page_token.is_empty();
-        if !more || rows.len() as u64 >= limit || page.rows.is_empty() {
-            prove(client, &rows, &checkpoint).await?;
-            return Ok(Answer { rows, checkpoint, more });
-        }
-    }
-}
-
-/// A row whose leaf commits to its facts.
-fn opened(row: &AuditRow) -> Result<Row, ClientError> {
-    let entry = row.entry;
-    let wrong = |what: &str| suspect(format!("entry {entry}: {what}"));
-    let leaf = Leaf::decode(&row.leaf).map_err(|error| wrong(&error.to_string()))?;
-    if !commits(&leaf.facts, &row.facts, &row.facts_opening) {
-        return Err(wrong("its facts are not those that its leaf commits to"));
-    }
-    if row.at != leaf.time_unix_ns {
-        return Err(wrong("its time is not the one in its leaf"));
-    }
-    let facts = proto::decode(&row.facts).map_err(|error| wrong(&error.to_string()))?;
-    Ok(Row { entry, leaf, facts, suspected: row.suspected })
-}
-
-/// A row must be one that was asked for, in order.
-fn must_follow(
-    question: &QueryRequest,
-    before: Option<&Row>,
-    row: &Row,
-) -> Result<(), ClientError> {
-    let wrong = |what: &str| Err(suspect(format!("entry {}: {what}", row.entry)));
-    let at = row.leaf.time_unix_ns;
-    if at < question.from_time || (question.until_time != 0 && at >= question.until_time) {
-        return wrong("its time is not one that was asked for");
-    }
-    let Some(before) = before else { return Ok(()) };
-    let all = question.agency.is_empty() && question.concern.is_none();
-    match row.entry.checked_sub(before.entry) {
-        Some(1) => Ok(()),
-        Some(2..) if !all => Ok(()),
-        Some(2..) => wrong("entries before it were left out"),
-        _ => wrong("it is out of order"),
-    }
-}
-
-/// Proves each row under one checkpoint.
-async fn prove(client: &Client, rows: &[Row], under: &Checkpoint) -> Result<(), ClientError> {
-    let (size, root) = (under.size(), under.root());
-    let mut waiting: VecDeque<(u64, Hash)> =
-        rows.iter().map(|row| (row.entry, leaf_hash(&row.leaf.encode()))).collect();
-    let mut proofs = JoinSet::new();
-    loop {
-        while proofs.len() < PROOFS_AT_ONCE
-            && let Some((entry, leaf)) = waiting.pop_front()
-        {
-            let mut service = client.audit();
-            proofs.spawn(async move {
-                let request = GetInclusionProofRequest { entry, size };
-                let proof = service.get_inclusion_proof(request).await?.into_inner();
-                verify_inclusion(&leaf, entry, size, &hashes(&proof.hashes)?, &root)
-                    .map_err(|error| suspect(format!("entry {entry}: {error}")))
-            });
-        }
-        match proofs.join_next().await {
-            Some(Ok(proved)) => proved?,
-            Some(Err(_)) => return Err(ClientError::Again("a proof was cut short".into())),
-            None => return Ok(()),
-        }
-    }
-}
 
 /// An entry whole, verified.
 #[derive(Debug, Clone, PartialEq)]

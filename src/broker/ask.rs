@@ -29,19 +29,6 @@ use crate::{
     store::{Record, View},
 };
 
-/// Which entries an auditor asks for.
-#[derive(Debug, Clone, Default)]
-pub struct Question {
-    /// From this time on, Unix nanoseconds.
-    pub from_time: u64,
-    /// Before this time; 0 means no end.
-    pub until_time: u64,
-    /// Said by or addressed to this agency.
-    pub agency: Option<String>,
-    /// Of this thread.
-    pub concern: Option<u64>,
-}
-
 impl Broker {
     /// Appends the record of a look, and waits until it is durable.
     ///
@@ -207,38 +194,6 @@ impl Broker {
         self.shared.record(entry).map(|record| record.leaf)
     }
 
-    /// Entry numbers that answer a question, after `after`, at most `limit`.
-    pub fn find(&self, question: &Question, after: Option<u64>, limit: usize) -> Vec<u64> {
-        let index = &self.shared.index;
-        let size = self.shared.tree.head().growth.size();
-        let first = self.first_at(question.from_time, size);
-        let from = after.map_or(first, |entry| first.max(entry.saturating_add(1)));
-        let fits = |entry: &u64| {
-            let meta = records::meta(index, *entry);
-            meta.is_some_and(|meta| {
-                (question.until_time == 0 || meta.time < question.until_time)
-                    && question.concern.is_none_or(|concern| meta.thread == concern)
-            })
-        };
-        let keys: Box<dyn Iterator<Item = u64>> = match (&question.concern, &question.agency) {
-            (_, Some(agency)) => Box::new(
-                index
-                    .range(
-                        &records::agency_key(agency, from),
-                        &records::agency_key(agency, u64::MAX),
-                    )
-                    .filter_map(|(key, _)| records::entry_of(&key)),
-            ),
-            (Some(concern), None) => Box::new(self.members(*concern, from)),
-            (None, None) => Box::new(from..size),
-        };
-        let ended = |entry: &u64| {
-            question.until_time != 0
-                && records::meta(index, *entry).is_some_and(|meta| meta.time >= question.until_time)
-        };
-        keys.take_while(|entry| !ended(entry)).filter(fits).take(limit).collect()
-    }
-
     /// What the index keeps of the entries since a time, oldest first; of more than `most` the
     /// newest. And whether there were more.
     pub fn since(
@@ -255,17 +210,6 @@ impl Broker {
                 Some((records::entry_of(&key)?, records::meta_in(&value)?))
             });
         (entries, all < first)
-    }
-
-    /// The first entry at or after a time; entry times never decrease.
-    pub(super) fn first_at(&self, time: u64, size: u64) -> u64 {
-        let (mut low, mut high) = (0, size);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let at = records::meta(&self.shared.index, middle).map_or(u64::MAX, |meta| meta.time);
-            if at < time { low = middle + 1 } else { high = middle }
-        }
-        low
     }
 
     /// The entry that took a request id of this agency.
@@ -288,7 +232,7 @@ impl Broker {
     }
 
     /// The numbers of a thread's entries from `from` on: the one that began it, then the rest.
-    fn members(&self, thread: u64, from: u64) -> impl Iterator<Item = u64> + use<> {
+    pub(super) fn members(&self, thread: u64, from: u64) -> impl Iterator<Item = u64> + use<> {
         let index = &self.shared.index;
         let began = records::meta(index, thread).is_some_and(|meta| meta.thread == thread);
         let first = (began && from <= thread).then_some(thread);

@@ -14,6 +14,7 @@ pub mod ask;
 mod certificates;
 mod draft;
 pub mod escalation;
+pub mod find;
 pub mod hub;
 pub mod on_call;
 #[cfg(test)]

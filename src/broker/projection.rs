@@ -71,10 +71,14 @@ pub fn apply(overlay: &mut Overlay<'_>, entry: u64, time: u64, facts: &Facts, ef
     raised::record(overlay, entry, time, facts, answered.as_ref());
 }
 
-/// Who said it and who is addressed; their gapless numbers.
+/// Who said it, who is addressed and whom it is about; their gapless numbers.
 fn record_parties(overlay: &mut Overlay<'_>, entry: u64, facts: &Facts) {
     if !facts.sender.is_empty() {
         overlay.put(records::agency_key(&facts.sender, entry), Vec::new());
+    }
+    // What the exchange says of a delivery is about whoever has it.
+    if let Ok(inbox) = facts.inbox.parse::<InboxId>() {
+        overlay.put(records::agency_key(inbox.agency(), entry), Vec::new());
     }
     if facts.sender_number > 0 {
         overlay.put(records::sender_number_key(&facts.sender), pack(&facts.sender_number));

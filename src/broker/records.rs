@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `a` agency 0 entry | nothing: the agency said it or was addressed |
+//! | `a` agency 0 entry | nothing: the agency said it, was addressed, or it is about its inbox |
 //! | `c` name | a count |
 //! | `d` concern addressed-inbox | [`DeliveryRecord`] |
 //! | `e` entry | [`EntryMeta`], then [`Place`]: where the journal has it |

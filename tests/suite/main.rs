@@ -26,6 +26,7 @@ mod overload;
 mod privacy;
 mod probe;
 mod process;
+mod questions;
 mod raised;
 mod readme;
 mod refuse;

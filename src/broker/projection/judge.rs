@@ -364,7 +364,7 @@ impl<V: View> Step<'_, V> {
                 let owed = owed.is_some_and(|before| before.delivery.state == State::Decided);
                 moved.after.due.feedback = match owed {
                     true => moved.after.due.feedback.sooner(&due),
-                    false => due,
+                    false => due.in_place_of(&moved.after.due.feedback),
                 };
             }
         }

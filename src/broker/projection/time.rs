@@ -97,7 +97,8 @@ impl<V: View> Step<'_, V> {
             return Err(Refusal::FieldInvalid { field: "until", rule });
         }
         let mut after = DeliveryRecord { changed: (self.time, self.entry), ..record.clone() };
-        *after.due.of_mut(duty) = DueBy { extended: self.entry, ..by };
+        let by = DueBy { extended: self.entry, ..by };
+        *after.due.of_mut(duty) = by.in_place_of(record.due.of(duty));
         let mut effect = self.tells();
         effect.moves.push(Move { before: Some(record), after });
         Ok(effect)

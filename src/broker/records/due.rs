@@ -24,11 +24,14 @@ pub struct DueBy {
     pub due: u64,
     /// When each step is climbed as long as it is not done, in order; 0 for none.
     pub steps: [u64; STEPS],
-    /// Which steps lie behind it: the first is bit 0.
+    /// Which steps lie behind it: the first is bit 0; [`LATE`] too, if it was late before.
     pub climbed: u8,
     /// The entry that gave it more time and so this ladder; 0 for none.
     pub extended: u64,
 }
+
+/// In [`DueBy::climbed`]: the time was over before this one was set in its place.
+const LATE: u8 = 1 << 7;
 
 /// A step of a ladder that is to be climbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,6 +98,25 @@ impl DueBy {
         };
         let steps = std::array::from_fn(|step| moment(at(steps, number * STEPS + step)));
         Self { due: at(due, number), steps, climbed: 0, extended: 0 }
+    }
+
+    /// The same in place of another, which may have been late.
+    #[must_use]
+    pub const fn in_place_of(self, before: &Self) -> Self {
+        let late = if before.was_late() { LATE } else { 0 };
+        Self { climbed: self.climbed | late, ..self }
+    }
+
+    /// Whether the time was ever over with nothing done: the step at its end lies behind it.
+    pub const fn was_late(&self) -> bool {
+        let mut step = 0;
+        while step < STEPS {
+            if self.climbed & (1 << step) != 0 && self.steps[step] >= self.due {
+                return true;
+            }
+            step += 1;
+        }
+        self.climbed & LATE != 0
     }
 
     /// The first step that is not climbed.

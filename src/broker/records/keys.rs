@@ -21,7 +21,7 @@ fn key(letter: u8, parts: &[&[u8]]) -> Key {
     key
 }
 
-/// `a`: everything an agency said or was addressed by.
+/// `a`: everything an agency said, was addressed by or has to do with.
 pub fn agency_key(agency: &str, entry: u64) -> Key {
     key(b'a', &[agency.as_bytes(), &[0], &entry.to_be_bytes()])
 }

@@ -116,6 +116,15 @@ pub(super) fn facts(facts: &Facts) -> Fields {
     said.text("code", &facts.code);
     said.text("subject", &facts.subject);
     said.number("count", (facts.count > 0).then_some(facts.count));
+    let moment = |seconds: &u64| Moment::of_seconds(*seconds).rfc3339();
+    let moments = |due: &[u64]| due.iter().map(moment).collect::<Vec<_>>();
+    said.list("acknowledgement_due", &moments(&facts.acknowledgement_due));
+    said.list("decision_due", &moments(&facts.decision_due));
+    for (name, due) in [("feedback_due", facts.feedback_due), ("until", facts.until)] {
+        said.text(name, &if due > 0 { moment(&due) } else { String::new() });
+    }
+    let missing = facts.missing.len() as u64;
+    said.number("missing", (missing > 0).then_some(missing));
     said.number("sender_number", (facts.sender_number > 0).then_some(facts.sender_number));
     if !facts.inbox_numbers.is_empty() {
         said.0.push(("inbox_numbers", facts.inbox_numbers.clone().into()));
@@ -202,6 +211,16 @@ fn look(said: &mut Said, code: &str, detail: &[u8]) -> Result<(), proto::Undecod
             said.text("purpose", &asked.purpose);
             said.text("agency", &asked.agency);
             said.number("concern", asked.concern);
+            said.text("sender", &asked.sender);
+            said.text("inbox", &asked.inbox);
+            let types = asked.types().map(|kind| kind.as_str_name().to_owned());
+            said.list("types", &types.collect::<Vec<_>>());
+            said.text("outcome", &asked.outcome);
+            said.text("urgency", &asked.urgency);
+            said.text("agreement", &asked.agreement);
+            said.list("flags", &asked.flags);
+            let only = asked.only().map(|only| only.as_str_name().to_owned());
+            said.list("only", &only.collect::<Vec<_>>());
             for (name, time) in [("from", asked.from_time), ("until", asked.until_time)] {
                 said.text(name, &if time > 0 { rfc3339(time) } else { String::new() });
             }

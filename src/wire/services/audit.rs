@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Services, failed};
 use crate::{
-    broker::{Error, ask::Question, receipt::Stored},
+    broker::{Error, find::Found, receipt::Stored},
     clock::Moment,
     domain::refusal::Refusal,
     identity::Peer,
@@ -24,10 +24,9 @@ use crate::{
         AuditRow, BeginMirrorRequest, BeginMirrorResponse, GetCheckpointRequest,
         GetCheckpointResponse, GetConsistencyProofRequest, GetConsistencyProofResponse,
         GetEntryBundleRequest, GetEntryBundleResponse, GetEntryRequest, GetEntryResponse,
-        GetInclusionProofRequest, GetInclusionProofResponse, GetTileRequest, GetTileResponse,
+        GetInclusionProofRequest, GetInclusionProofResponse, GetTileRequest, GetTileResponse, Only,
         QueryRequest, QueryResponse, audit_service_server::AuditService,
     },
-    store::Record,
     wire::{paging, status},
 };
 
@@ -39,34 +38,27 @@ impl AuditService for Services {
     ) -> Result<Response<QueryResponse>, Status> {
         let peer = self.caller(&request, "AuditService/Query").await?;
         let request = request.into_inner();
-        if request.agency.len() > limits::NAME_BYTES_MAX || request.page_token.len() > 64 {
-            let rule = "must be an agency's id, and the page_token that of an earlier answer";
-            return Err(self.refused(&peer, Refusal::FieldInvalid { field: "agency", rule }).await);
+        if let Err(refusal) = in_bounds(&request) {
+            return Err(self.refused(&peer, refusal).await);
         }
         self.look(&peer, "query", request.concern, &request.purpose, &request).await?;
         let most = paging::size(request.page_size, 100, 1_000);
         let after = paging::after_entry(&request.page_token).map_err(status::refusal)?;
-        let question = Question {
-            from_time: request.from_time,
-            until_time: request.until_time,
-            agency: Some(request.agency).filter(|agency| !agency.is_empty()),
-            concern: request.concern,
+        let head = self.broker.tree().head();
+        let size = head.growth.size();
+        let broker = self.broker.clone();
+        // It can read thousands of entries: not for an async thread.
+        let found = tokio::task::spawn_blocking(move || broker.find(&request, (after, size), most));
+        let found = found.await.map_err(|error| failed(Error::Broken(error.to_string())))?;
+        let Found { entries, searched_to, more } = found.map_err(failed)?;
+        let rows = entries.into_iter().map(|entry| self.row(entry, size));
+        let rows = rows.collect::<Result<_, _>>()?;
+        let next_page_token = match more {
+            true => paging::token(&searched_to.saturating_sub(1).to_be_bytes()),
+            false => String::new(),
         };
-        let mut found = self.broker.find(&question, after, most + 1);
-        let more = found.len() > most;
-        found.truncate(most);
-        let next_page_token = match (more, found.last()) {
-            (true, Some(last)) => paging::token(&last.to_be_bytes()),
-            _ => String::new(),
-        };
-        let rows = found
-            .into_iter()
-            .map(|entry| {
-                self.broker.record(entry).map(|record| self.row(entry, record)).map_err(failed)
-            })
-            .collect::<Result<_, _>>()?;
-        let checkpoint = self.broker.tree().head().checkpoint.clone();
-        Ok(Response::new(QueryResponse { rows, next_page_token, checkpoint }))
+        let checkpoint = head.checkpoint.clone();
+        Ok(Response::new(QueryResponse { rows, next_page_token, checkpoint, searched_to }))
     }
 
     async fn get_entry(
@@ -190,22 +182,47 @@ impl Services {
             .map_err(failed)
     }
 
-    fn row(&self, entry: u64, record: Record) -> AuditRow {
+    fn row(&self, entry: u64, size: u64) -> Result<AuditRow, Status> {
+        let record = self.broker.record(entry).map_err(failed)?;
+        let inclusion = self.broker.tree().inclusion(entry, size).map_err(beyond)?;
         let at = Leaf::decode(&record.leaf).map_or(0, |leaf| leaf.time_unix_ns);
-        AuditRow {
+        Ok(AuditRow {
             entry,
             at,
             suspected: self.broker.is_suspected(&record.detail, Moment(at)),
             facts: record.facts,
             leaf: record.leaf.to_vec(),
             facts_opening: record.facts_opening.to_vec(),
-        }
+            inclusion: bytes(inclusion),
+        })
     }
 
     fn size_or_newest(&self, size: u64) -> u64 {
         match size {
             0 => self.broker.tree().head().growth.size(),
             size => size,
+        }
+    }
+}
+
+/// A question can be written down whole: it becomes an entry.
+fn in_bounds(question: &QueryRequest) -> Result<(), Refusal> {
+    let QueryRequest { agency, sender, inbox, outcome, urgency, agreement, page_token, .. } =
+        question;
+    let names = [agency, sender, inbox, agreement];
+    let codes = [outcome, urgency].into_iter().chain(&question.flags);
+    let short = names.into_iter().all(|name| name.len() <= 2 * limits::NAME_BYTES_MAX + 1)
+        && codes.into_iter().all(|code| code.len() <= limits::CODE_BYTES_MAX)
+        && page_token.len() <= 64;
+    let few = question.flags.len() <= 16 && question.types.len() <= 64 && question.only.len() <= 8;
+    let known =
+        question.only.iter().all(|only| Only::try_from(*only).is_ok_and(|it| it as i32 > 0));
+    match short && few && known {
+        true => Ok(()),
+        false => {
+            let rule = "must be of ids and codes as the API has them: at most 16 flags, 64 types, 8 \
+                        kinds of `only`, and the page_token of an earlier answer";
+            Err(Refusal::FieldInvalid { field: "question", rule })
         }
     }
 }

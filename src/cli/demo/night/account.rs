@@ -108,7 +108,7 @@ impl Account {
     ) -> anyhow::Result<Self> {
         let auditor = &stage.exchange.auditor;
         let question = QueryRequest { purpose: PURPOSE.into(), ..QueryRequest::default() };
-        let answer = look::query(auditor, &question, u64::MAX).await?;
+        let answer = look::query(auditor, &question, u64::MAX, &mut |_, _| {}).await?;
         ensure!(!answer.more, "the auditor was not told of every entry");
         let names = Names::of(concerns);
         let (mut lines, mut rungs) = (Vec::new(), Vec::new());
