@@ -38,6 +38,28 @@ pub use descriptors::within_descriptors;
 /// What a service may fail with; hyper resets the stream then.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// What answers the requests of a connection: any such service.
+pub trait HttpService:
+    Service<Request<Incoming>, Response = Response<Self::Said>, Error: Into<BoxError>, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+    /// The body of an answer.
+    type Said: Body<Data: Send, Error: Into<BoxError>> + Send + 'static;
+}
+
+impl<S, B> HttpService for S
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    type Said = B;
+}
+
 /// The bounds of one listener that differ between machines and tests; the rest is in `limits`.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
@@ -174,15 +196,10 @@ impl Listener {
     ///
     /// Then it accepts no more, tells every peer to go (GOAWAY), lets open requests finish for
     /// `drain_time_max`, cuts what is left, and returns. Dropped, it cuts everything at once.
-    pub async fn serve<A, S, B>(self, socket: A, service: S, shutdown: CancellationToken)
+    pub async fn serve<A, S>(self, socket: A, service: S, shutdown: CancellationToken)
     where
         A: Acceptor,
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-        S::Error: Into<BoxError>,
-        S::Future: Send,
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
+        S: HttpService,
     {
         let cut = CancellationToken::new();
         let _cut_when_dropped = cut.clone().drop_guard();

@@ -7,32 +7,24 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use http::{Request, Response};
-use hyper::body::{Body, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tower::Service;
 use tower::util::MapRequest;
 
-use super::BoxError;
+use super::HttpService;
 use super::connection::{Connection, Open};
 use crate::limits;
 
 impl Connection {
     /// TLS in the time allowed, then HTTP.
-    pub(super) async fn serve_browser<T, S, B>(self, stream: T, service: S)
+    pub(super) async fn serve_browser<T, S>(self, stream: T, service: S)
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-        S::Error: Into<BoxError>,
-        S::Future: Send,
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
+        S: HttpService,
     {
         let counters = &self.door.counters;
         let acceptor = TlsAcceptor::from(self.door.trust.browser_config());
@@ -51,15 +43,10 @@ impl Connection {
     }
 
     /// HTTP, until the browser goes or we do.
-    pub(super) async fn speak_http<T, S, B>(self, stream: T, service: S)
+    pub(super) async fn speak_http<T, S>(self, stream: T, service: S)
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-        S::Error: Into<BoxError>,
-        S::Future: Send,
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
+        S: HttpService,
     {
         let _open = Open::count(&self.door.counters);
         let builder = http();

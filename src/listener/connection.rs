@@ -23,9 +23,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
-use tower::{Service, ServiceExt};
+use tower::ServiceExt;
 
-use super::{BoxError, Counters, Listener};
+use super::{BoxError, Counters, HttpService, Listener};
 use crate::identity::tls::HTTP_2;
 use crate::identity::{NoIdentity, Peer, Reason};
 use crate::limits;
@@ -55,15 +55,10 @@ struct Greeted<T> {
 }
 
 impl Connection {
-    pub(super) async fn serve<T, S, B>(self, stream: T, service: S)
+    pub(super) async fn serve<T, S>(self, stream: T, service: S)
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-        S::Error: Into<BoxError>,
-        S::Future: Send,
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
+        S: HttpService,
     {
         // Before the handshake takes its settings, so that a reload in between is felt.
         let changes = self.door.trust.changes();
@@ -234,16 +229,10 @@ struct Guard<S> {
 /// An answer of the service, or ours, which has no body.
 type Answer<B> = Response<Either<B, Empty<<B as Body>::Data>>>;
 
-impl<S, B> hyper::service::Service<Request<Incoming>> for Guard<S>
-where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send,
-    B: Body + Send + 'static,
-{
-    type Response = Answer<B>;
+impl<S: HttpService> hyper::service::Service<Request<Incoming>> for Guard<S> {
+    type Response = Answer<S::Said>;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer<B>, BoxError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer<S::Said>, BoxError>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         if let Err(reason) = self.door.trust.still_valid(&self.peer, self.door.now_unix()) {
