@@ -15,7 +15,7 @@ mod card;
 
 use crate::{
     audit::verify::{Opening, verify_receipt},
-    broker::records::DeliveryRecord,
+    broker::records::{DeliveryRecord, EntryMeta},
     clock::Moment,
     console::{
         answer::Page,
@@ -64,24 +64,21 @@ pub(in crate::console) async fn shown(
     status: StatusCode,
     filled: &Filled,
 ) -> Result<Page, Page> {
-    if console.broker.concern(entry).is_none() {
-        return Err(Page::not_found(Some(visit)));
-    }
+    let known = console.broker.concern(entry).ok_or_else(|| Page::not_found(Some(visit)))?;
     console.look(visit, "concern_page", Some(entry)).await?;
     let (visit, filled) = (visit.clone(), filled.clone());
     // It reads much of the journal.
-    console.apart(move |console| made(console, &visit, entry, status, &filled)).await
+    let made = move |console: &Console| made(console, &visit, (entry, known), status, &filled);
+    Ok(console.apart(made).await)
 }
 
 fn made(
     console: &Console,
     visit: &Visit,
-    entry: u64,
+    (entry, (meta, facts)): (u64, (EntryMeta, Vec<u8>)),
     status: StatusCode,
     filled: &Filled,
-) -> Result<Page, Page> {
-    let known = console.broker.concern(entry).ok_or_else(|| Page::not_found(Some(visit)))?;
-    let (meta, facts) = known;
+) -> Page {
     let facts: Facts = proto::decode(&facts).unwrap_or_default();
     let concern = Concern {
         console,
@@ -100,7 +97,7 @@ fn made(
         None => format!("Concern {entry}"),
     };
     let about = About::at("/find", &title).live(format!("/concerns/{entry}"));
-    Ok(Page::new(status, frame::page(Some(visit), &about, concern.main())))
+    Page::new(status, frame::page(Some(visit), &about, concern.main()))
 }
 
 /// `GET /concerns/{entry}/proof`: the receipt's proof, for anybody's verifier.
