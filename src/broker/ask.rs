@@ -10,7 +10,6 @@ use std::collections::VecDeque;
 use super::{
     Broker, Error,
     draft::Work,
-    projection,
     receipt::{Stored, broken},
     records::{self, DeliveryRecord},
     sequencer::Done,
@@ -77,12 +76,7 @@ impl Broker {
             ..Facts::default()
         };
         facts.set_type(EntryType::Refusal);
-        let known = records::refusal_key(&projection::refusal_digest(&facts));
-        if self.shared.index.value(&known).is_some() {
-            return Ok(());
-        }
-        let work = Work::Note { facts: Box::new(facts), detail: Vec::new() };
-        self.commit(work, None).await.map(|_| ())
+        self.record_once(facts, Vec::new(), || Ok(None)).await
     }
 
     /// Appends a record of the exchange's own about a caller.

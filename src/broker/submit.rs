@@ -34,6 +34,7 @@ use crate::{
     limits,
     policy::{self, Urgently},
     proto::{self, EntryType, Facts},
+    store::View,
 };
 
 /// A statement that is in the ledger.
@@ -178,20 +179,30 @@ impl Broker {
         if !directory.knows_system(peer.agency.as_str(), peer.system.as_str()) {
             return refusal.into(); // strangers are only counted
         }
-        let recorded = records::refusal_key(&projection::refusal_digest(&facts));
-        if crate::store::View::value(&self.shared.index, &recorded).is_some() {
-            return refusal.into();
-        }
-        let place = admitted.map_or_else(|| self.admit(peer, 0), Ok);
-        let work = Work::Note { facts: Box::new(facts), detail };
-        let recorded = match place {
-            Ok(place) => self.commit(work, Some(place)).await,
-            Err(full) => Err(full),
-        };
-        match recorded {
-            Ok(_) => refusal.into(),
+        let place = || admitted.map_or_else(|| self.admit(peer, 0), Ok).map(Some);
+        match self.record_once(facts, detail, place).await {
+            Ok(()) => refusal.into(),
             Err(error) => error,
         }
+    }
+
+    /// Appends the record of a refusal, unless an identical one is there; its place is asked for
+    /// only then.
+    ///
+    /// # Errors
+    /// There is no place, or those of a commit.
+    pub(super) async fn record_once(
+        &self,
+        facts: Facts,
+        detail: Vec<u8>,
+        place: impl FnOnce() -> Result<Option<Admitted>, Error>,
+    ) -> Result<(), Error> {
+        let recorded = records::refusal_key(&projection::refusal_digest(&facts));
+        if self.shared.index.value(&recorded).is_some() {
+            return Ok(());
+        }
+        let work = Work::Note { facts: Box::new(facts), detail };
+        self.commit(work, place()?).await.map(drop)
     }
 
     /// Everything before the commit.
