@@ -9,6 +9,7 @@ use cairn::{
     server::founding::validity,
     wire::client::{Client, folder::SystemFolder},
 };
+use tonic::{Code, Status};
 
 use super::{on_call, world};
 use crate::{
@@ -20,16 +21,21 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// An agency's system renews its certificate, for so many days from now, and connects.
 async fn connects_for(world: &World, agency: &str, days: u32) {
+    shows(world, agency, "system", days).await.unwrap();
+}
+
+/// A connection with a certificate of this system, and what its first call is answered.
+async fn shows(world: &World, agency: &str, system: &str, days: u32) -> Result<(), Status> {
     let folder = world.agency(agency).folder().path();
-    let (from, system) = (agency.parse().unwrap(), "system".parse().unwrap());
+    let (from, system) = (agency.parse().unwrap(), system.parse().unwrap());
     let now = world.clock.now();
     let end = now.after(DAY * days).seconds();
     let valid = Validity { not_after_unix: end, ..validity(now) };
     let issued = world.ca.issue_client(&EXCHANGE.parse().unwrap(), &from, &system, valid).unwrap();
     fs::write(folder.join("tls.pem"), &issued.certificate_pem).unwrap();
     fs::write(folder.join("tls.key"), issued.key_pem.as_bytes()).unwrap();
-    let renewed = Client::new(SystemFolder::open(folder).unwrap()).unwrap();
-    renewed.status().get_summary(GetSummaryRequest {}).await.unwrap();
+    let client = Client::new(SystemFolder::open(folder).unwrap()).unwrap();
+    client.status().get_summary(GetSummaryRequest {}).await.map(drop)
 }
 
 /// What a page says of a system after its name.
@@ -61,6 +67,8 @@ async fn a_certificate_that_ends_soon_is_named_in_time() {
         said(&own, "system").unwrap().contains("not connected since this exchange was started")
     );
 
+    let stranger = shows(&world, "police", "nobody", 5).await;
+    assert_eq!(stranger.unwrap_err().code(), Code::PermissionDenied);
     connects_for(&world, "police", 10).await;
     connects_for(&world, "social-work", 20).await;
     let page = okafor.get("/agencies").await.text;
@@ -70,6 +78,7 @@ async fn a_certificate_that_ends_soon_is_named_in_time() {
     assert!(social.contains("in 20 days") && !social.contains("ill"), "{social}");
     assert!(page.find("police/system") < page.find("social-work/system"), "the first first");
     assert!(said(&page, "school/system").is_none());
+    assert!(!page.contains("nobody"), "strangers are not remembered");
     let own = okafor.get("/agencies/police").await.text;
     assert!(said(&own, "system").unwrap().contains("in 10 days"));
     let own = okafor.get("/agencies/school").await.text;
