@@ -120,3 +120,24 @@ fn line<'a>(lines: &'a mut HashMap<InboxId, Line>, inbox: &InboxId) -> &'a mut L
     }
     lines.get_mut(inbox).expect("invariant: it was just put there")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_late_is_known_one_by_one_until_it_is_too_many() {
+        let (hub, inbox) = (Hub::default(), "school/duty".parse().unwrap());
+        assert_eq!(hub.late_since(&inbox, 0), (Some(Vec::new()), 0));
+        hub.late(&inbox, 7);
+        let seen = hub.late_count(&inbox);
+        hub.late(&inbox, 3);
+        assert_eq!(hub.late_since(&inbox, seen), (Some(vec![3]), 2));
+        assert_eq!(hub.late_since(&inbox, 2), (Some(Vec::new()), 2));
+        let most = limits::LATE_OFFERS_MAX as u64;
+        (0..most).for_each(|entry| hub.late(&inbox, entry));
+        let (all, count) = hub.late_since(&inbox, 2);
+        assert_eq!((all.map(|all| all.len() as u64), count), (Some(most), 2 + most));
+        assert_eq!(hub.late_since(&inbox, 1), (None, 2 + most), "one more than is remembered");
+    }
+}

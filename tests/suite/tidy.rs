@@ -144,6 +144,15 @@ fn only_the_clock_asks_for_the_time() {
 }
 
 #[test]
+fn only_the_demonstration_of_a_night_moves_a_clock() {
+    let may = |name: &str| name == "clock.rs" || name.starts_with("cli/demo/night/");
+    for (name, text) in files().iter().filter(|(name, _)| !may(name) && !is_test(name)) {
+        let moves = code(text).any(|line| line.contains("ManualClock"));
+        assert!(!moves, "{name} names a clock that can be moved");
+    }
+}
+
+#[test]
 fn nothing_is_left_over() {
     let left = ["todo!(", "unimplemented!(", "dbg!(", "FIX\u{4d}E", "XX\u{58}", "#[ign\u{6f}re"];
     for (name, text) in files() {

@@ -28,7 +28,7 @@ mod tally;
 
 use std::{collections::BTreeMap, fs, process::ExitCode, time::Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use self::{
     account::Account,
@@ -57,9 +57,16 @@ pub(super) async fn run(demo: &Demo) -> anyhow::Result<ExitCode> {
     let mut stage = Stage::open(&scratch.folder, &pack, &mut { loading }).await?;
     if demo.serve {
         visitor::show_console(&stage.exchange).await?;
+        eprintln!("It goes by the night's clock: after 12 of its hours it asks who you are again.");
     }
     let mut play = Play::on(&mut stage);
-    play.run(&pack.script, demo.pace, &progress).await?;
+    tokio::select! {
+        played = play.run(&pack.script, demo.pace, &progress) => played?,
+        stopped = tokio::signal::ctrl_c() => {
+            stopped?;
+            bail!("stopped before the night was over");
+        }
+    }
     let (concerns, happenings) = (play.concerns, play.happenings);
     stage.switch_off().await?;
     progress.say("mirroring and verifying the ledger from outside");
@@ -86,6 +93,7 @@ pub(super) async fn run(demo: &Demo) -> anyhow::Result<ExitCode> {
     if let Some(server) = stage.server().filter(|_| demo.serve) {
         stage.clock.go_on();
         visitor::welcome(&stage.exchange, server, &pack.parties).await?;
+        eprintln!("\nIts clock goes on from the night's end; commands go by this machine's.");
         visitor::stay(server).await?;
     }
     stage.stop().await?;
