@@ -8,7 +8,7 @@
 mod shown;
 mod watch;
 
-use std::{collections::BTreeMap, path::Path, process::ExitCode};
+use std::{collections::BTreeMap, path::Path, process::ExitCode, time::Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -26,7 +26,7 @@ use crate::{
         GetSummaryResponse, ListWaitingRequest, get_concern_request::By,
     },
     wire::client::{
-        self, Client, ClientError,
+        Client, ClientError,
         outbox::{Kept, Outbox},
     },
 };
@@ -122,7 +122,7 @@ impl Status {
         let raised = summary.map_or_else(|_| Vec::new(), |found| raised(&found.into_inner()));
         match self.output {
             Output::Json => {
-                let known = |rows: &Vec<Delivery>| rows.iter().map(shown::delivery_json).collect();
+                let known = |known: &Waiting| known.rows.iter().map(shown::delivery_json).collect();
                 print::json(&json!({
                     "waiting": waiting.as_ref().ok().map(known).unwrap_or(Value::Null),
                     "outbox": outbox.iter().map(kept_json).collect::<Vec<_>>(),
@@ -133,7 +133,9 @@ impl Status {
                 for (_, _, said) in &raised {
                     print::line(said)?;
                 }
-                waiting.as_ref().map_or(Ok(()), |waiting| say_waiting(waiting))?;
+                waiting
+                    .as_ref()
+                    .map_or(Ok(()), |waiting| say_waiting(&waiting.rows, waiting.now()))?;
                 self.print_outbox(&outbox)?;
             }
         }
@@ -141,17 +143,17 @@ impl Status {
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn waiting(&self, client: &Client) -> Result<Vec<Delivery>, ClientError> {
+    async fn waiting(&self, client: &Client) -> Result<Waiting, ClientError> {
         let inbox = self.inbox.as_ref().map(ToString::to_string).unwrap_or_default();
-        let mut waiting = Vec::new();
+        let mut rows = Vec::new();
         let mut page_token = String::new();
         loop {
             let request = ListWaitingRequest { inbox: inbox.clone(), page_size: 1_000, page_token };
             let page = answered(client.status().list_waiting(request)).await?.into_inner();
-            waiting.extend(page.deliveries);
+            rows.extend(page.deliveries);
             page_token = page.next_page_token;
             if page_token.is_empty() {
-                return Ok(waiting);
+                return Ok(Waiting { rows, at: Moment(page.at), seen: Instant::now() });
             }
         }
     }
@@ -226,8 +228,22 @@ fn kept_json(kept: &Kept) -> Value {
     }
 }
 
-fn say_waiting(waiting: &[Delivery]) -> anyhow::Result<()> {
-    let now = client::now();
+/// What waits, as of a moment of the exchange's clock: deadlines go by it, and not by this
+/// machine's.
+struct Waiting {
+    rows: Vec<Delivery>,
+    at: Moment,
+    seen: Instant,
+}
+
+impl Waiting {
+    /// Now, by the exchange's clock, as far as it is known here.
+    fn now(&self) -> Moment {
+        self.at.after(self.seen.elapsed())
+    }
+}
+
+fn say_waiting(waiting: &[Delivery], now: Moment) -> anyhow::Result<()> {
     let Some(oldest) = waiting.iter().min_by_key(|delivery| delivery.accepted_at) else {
         return Ok(print::line("Nothing waits.")?);
     };
@@ -247,7 +263,7 @@ fn say_waiting(waiting: &[Delivery]) -> anyhow::Result<()> {
             delivery.urgency.clone(),
             delivery.sender.clone(),
             shown::inbox(delivery),
-            shown::state(delivery),
+            shown::state(delivery, now),
             print::left(delivery.next_due, now),
             print::age(delivery.accepted_at, now),
             delivery.responsible.clone(),
@@ -278,11 +294,11 @@ fn text(found: &GetConcernResponse, facts: &Facts) -> anyhow::Result<()> {
     if !facts.flags.is_empty() {
         print::line(format_args!("  flags      {}", facts.flags.join(", ")))?;
     }
-    let now = client::now();
+    let now = Moment(found.at);
     let deliveries = found.deliveries.iter().map(|delivery| {
         vec![
             shown::inbox(delivery),
-            shown::state(delivery),
+            shown::state(delivery, now),
             delivery.outcome.clone(),
             print::moment(delivery.changed_at),
             print::left(delivery.next_due, now),

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use crate::{
     clock::Moment,
     proto::{Delivery, DeliveryState, EntryType, Facts, GetConcernResponse},
-    wire::client,
 };
 
 /// The stable word of a state.
@@ -25,7 +24,7 @@ fn state_word(state: DeliveryState) -> &'static str {
 }
 
 /// The state, and what stands in the way.
-pub(super) fn state(delivery: &Delivery) -> String {
+pub(super) fn state(delivery: &Delivery, now: Moment) -> String {
     let mut words = vec![state_word(delivery.state()).replace('_', " ")];
     let stored = delivery.state() == DeliveryState::Stored;
     words.extend((delivery.opened && stored).then(|| "opened".to_owned()));
@@ -37,7 +36,7 @@ pub(super) fn state(delivery: &Delivery) -> String {
     ];
     words.extend(marks.into_iter().filter(|(said, _)| !said.is_empty()).map(|(_, mark)| mark));
     let until = Moment::of_seconds(delivery.cared_for_until);
-    if until > client::now() {
+    if until > now {
         words.push(format!("on call is on it until {}", until.in_london().strftime("%-I:%M%P")));
     }
     words.join(", ")
@@ -140,7 +139,7 @@ mod tests {
             withdrawal: "announced".into(),
             ..Delivery::default()
         };
-        assert_eq!(state(&delivery), "queued, cannot open, withdrawal announced");
+        assert_eq!(state(&delivery, Moment(0)), "queued, cannot open, withdrawal announced");
         assert_eq!(inbox(&delivery), "b/duty (was a/duty)");
         assert_eq!(delivery_json(&delivery)["state"], "queued");
     }

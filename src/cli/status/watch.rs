@@ -15,10 +15,10 @@ use console::Term;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{Output, Status, answered, print, say_waiting, shown};
+use super::{Output, Status, Waiting, answered, print, say_waiting, shown};
 use crate::{
     proto::{Delivery, DeliveryState, GetConcernRequest, get_concern_request::By},
-    wire::client::{self, Client, ClientError},
+    wire::client::{Client, ClientError},
 };
 
 /// How often it is asked again.
@@ -109,19 +109,19 @@ impl Status {
 
     /// Shows what waits, again and again, until it is ended.
     pub(super) async fn watch(&self, client: &Client) -> anyhow::Result<ExitCode> {
-        let mut known: Option<(Vec<Delivery>, u64)> = None;
+        let mut known: Option<Waiting> = None;
         let mut said = None;
         loop {
             let problem = match self.waiting(client).await {
                 Ok(waiting) => {
-                    known = Some((waiting, client::now().0));
+                    known = Some(waiting);
                     None
                 }
                 Err(ClientError::Again(reason)) => Some(reason),
                 Err(error) => return Err(error.into()),
             };
             // A terminal shows the time pass; elsewhere only what changes is said.
-            let now = Some((known.as_ref().map(|(waiting, _)| waiting.clone()), problem.is_some()));
+            let now = Some((known.as_ref().map(|known| known.rows.clone()), problem.is_some()));
             if io::stdout().is_terminal() || said != now {
                 self.board(known.as_ref(), problem.as_deref())?;
                 said = now;
@@ -130,15 +130,11 @@ impl Status {
         }
     }
 
-    fn board(
-        &self,
-        known: Option<&(Vec<Delivery>, u64)>,
-        problem: Option<&str>,
-    ) -> anyhow::Result<()> {
+    fn board(&self, known: Option<&Waiting>, problem: Option<&str>) -> anyhow::Result<()> {
         if self.output == Output::Json {
             let waiting =
-                known.map(|(rows, _)| rows.iter().map(shown::delivery_json).collect::<Vec<_>>());
-            let as_of = known.map(|(_, at)| crate::clock::Moment(*at).rfc3339());
+                known.map(|known| known.rows.iter().map(shown::delivery_json).collect::<Vec<_>>());
+            let as_of = known.map(|known| known.at.rfc3339());
             let line: Value = json!({"waiting": waiting, "as_of": as_of, "problem": problem});
             return Ok(print::line(line)?);
         }
@@ -147,12 +143,13 @@ impl Status {
             terminal.clear_screen()?;
         }
         if let Some(problem) = problem {
-            let since = known.map_or_else(|| "never".to_owned(), |(_, at)| print::moment(*at));
+            let since = known.map_or_else(|| "never".to_owned(), |known| print::moment(known.at.0));
             print::line(format_args!("NOT UP TO DATE: {problem}. Last seen: {since}.\n"))?;
         }
-        if let Some((waiting, at)) = known {
-            say_waiting(waiting)?;
-            print::line(format_args!("\nas of {}; Ctrl-C ends it", print::moment(*at)))?;
+        if let Some(known) = known {
+            say_waiting(&known.rows, known.now())?;
+            let as_of = print::moment(known.at.0);
+            print::line(format_args!("\nas of {as_of}; Ctrl-C ends it"))?;
         }
         Ok(())
     }

@@ -146,6 +146,7 @@ impl ExchangeService for Services {
             accepted_at: meta.time,
             deliveries,
             thread,
+            at: self.broker.now().0,
         }))
     }
 }

@@ -36,7 +36,8 @@ impl StatusService for Services {
             own.as_ref().is_none_or(|agency| record.sender == *agency || record.came_to(agency))
                 && (request.inbox.is_empty() || here.any(|inbox| inbox.as_str() == request.inbox))
         });
-        let mut response = ListWaitingResponse::default();
+        let at = self.broker.now().0;
+        let mut response = ListWaitingResponse { at, ..ListWaitingResponse::default() };
         let mut last = Vec::new();
         for (key, record) in found.by_ref().take(most) {
             response.deliveries.push(ask::delivery(&record));

@@ -58,6 +58,8 @@ pub(super) async fn run(demo: &Demo) -> anyhow::Result<ExitCode> {
     if demo.serve {
         visitor::show_console(&stage.exchange).await?;
         eprintln!("It goes by the night's clock: after 12 of its hours it asks who you are again.");
+        let on_call = stage.exchange.on_call.folder().path().display();
+        eprintln!("The board:\n  cairn status --watch --system {on_call}\n");
     }
     let mut play = Play::on(&mut stage);
     tokio::select! {
@@ -93,7 +95,7 @@ pub(super) async fn run(demo: &Demo) -> anyhow::Result<ExitCode> {
     if let Some(server) = stage.server().filter(|_| demo.serve) {
         stage.clock.go_on();
         visitor::welcome(&stage.exchange, server, &pack.parties).await?;
-        eprintln!("\nIts clock goes on from the night's end; commands go by this machine's.");
+        eprintln!("\nIts clock goes on from the night's end.");
         visitor::stay(server).await?;
     }
     stage.stop().await?;
