@@ -28,7 +28,7 @@ mod tally;
 
 use std::{collections::BTreeMap, fs, process::ExitCode, time::Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 
 use self::{
     account::Account,
@@ -62,14 +62,16 @@ pub(super) async fn run(demo: &Demo) -> anyhow::Result<ExitCode> {
         eprintln!("The board:\n  cairn status --watch --system {on_call}\n");
     }
     let mut play = Play::on(&mut stage);
-    tokio::select! {
-        played = play.run(&pack.script, demo.pace, &progress) => played?,
-        stopped = tokio::signal::ctrl_c() => {
-            stopped?;
-            bail!("stopped before the night was over");
-        }
-    }
+    let played = tokio::select! {
+        played = play.run(&pack.script, demo.pace, &progress) => played,
+        _ = tokio::signal::ctrl_c() => Err(anyhow!("stopped before the night was over")),
+    };
     let (concerns, happenings) = (play.concerns, play.happenings);
+    if let Err(error) = played {
+        // It may be down as the script has it; else it goes down in order, before its folder goes.
+        drop(stage.stop().await);
+        return Err(error);
+    }
     stage.switch_off().await?;
     progress.say("mirroring and verifying the ledger from outside");
     let account = Account::read(&stage, &concerns, &happenings).await?;
