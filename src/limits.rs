@@ -161,8 +161,14 @@ pub const OWN_TIME_MINUTES_MAX: u32 = 100_000;
 pub const PROFILES_MAX: usize = 16;
 /// Request ids that one manifest counts.
 pub const MANIFEST_MAX: usize = 200;
-/// Manifests with something missing, refusals and reviews that are looked at in one answer.
+/// Statements of one agency that manifests may have missing.
+pub const MISSING_PER_AGENCY_MAX: u64 = 10_000;
+/// Statements that should have come, and reviews, that are looked through for one answer.
+pub const RAISED_LOOKED_AT: usize = 10_000;
+/// Of each kind so many are listed.
 pub const RAISED_SHOWN: usize = 1_000;
+/// Of them at most so many of one agency, while there are others.
+pub const RAISED_SHOWN_PER_AGENCY: usize = 100;
 /// How often it is looked which agencies usually speak and do not.
 pub const QUIET_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// Entries of an agency that are looked at to see whether it spoke on a day.

@@ -33,6 +33,7 @@ pub const CALLS: &[(&str, &[Role])] = &[
     ("StatusService/ListWaiting", &[Role::Agency, Role::OnCall]),
     ("StatusService/RecordCall", &[Role::OnCall]),
     ("StatusService/TakeCare", &[Role::OnCall]),
+    ("StatusService/Settle", &[Role::OnCall]),
     ("StatusService/GetSummary", &[Role::Agency, Role::OnCall, Role::Auditor]),
     ("AuditService/Query", &[Role::Auditor]),
     ("AuditService/GetEntry", &[Role::Auditor]),
@@ -123,21 +124,19 @@ pub fn permit(
 pub struct Urgently {
     /// The urgency that it would run as.
     pub urgency: Urgency,
-    /// Where its sender wants to hear of it.
-    pub inbox: InboxId,
+    /// Where its sender wants to hear of it; `None` for one without an inbox.
+    pub inbox: Option<InboxId>,
 }
 
 impl Urgently {
-    /// Of a statement that was not accepted, proved or not; `None` if it can wait, is an exercise,
-    /// or its sender has no inbox.
+    /// Of a statement that was not accepted, proved or not; `None` if it can wait or is an exercise.
     pub fn said(directory: &Directory, statement: &Statement) -> Option<Self> {
         let Some(Act::Concern(concern)) = &statement.act else { return None };
         if statement.exercise.unwrap_or(false) {
             return None; // it wakes nobody
         }
         let urgency = concern::urgency(concern);
-        let inbox = Self::cannot_wait(urgency).then(|| reply_to(directory, statement))??;
-        Some(Self { urgency, inbox })
+        Self::cannot_wait(urgency).then(|| Self { urgency, inbox: reply_to(directory, statement) })
     }
 
     /// Of a statement that was permitted, and refused in its turn.
@@ -145,8 +144,7 @@ impl Urgently {
         let (urgency, _) = Urgency::effective(Some(&facts.urgency));
         let live = facts.r#type() == EntryType::Concern && !facts.exercise;
         let concern = live && Self::cannot_wait(urgency);
-        let inbox = concern.then(|| facts.reply_to.parse().ok())??;
-        Some(Self { urgency, inbox })
+        concern.then(|| Self { urgency, inbox: facts.reply_to.parse().ok() })
     }
 
     const fn cannot_wait(urgency: Urgency) -> bool {

@@ -17,7 +17,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-pub(super) use self::raised::refusal_facts;
+pub(super) use self::raised::{refusal_facts, said};
 use super::{
     Error, Shared, projection, receipt::broken, records, sameness, sequencer::Done, tree::Head,
 };
@@ -206,7 +206,7 @@ impl<'a> Draft<'a> {
             return match repeated {
                 Verdict::Refused(refusal) => {
                     let told = Urgently::of(permitted.facts());
-                    self.refuse(&sender, refusal, &key, told.as_ref())
+                    self.refuse(&sender, refusal, &key, (told.as_ref(), permitted.envelope()))
                 }
                 known => known,
             };
@@ -227,7 +227,9 @@ impl<'a> Draft<'a> {
         let told = Urgently::of(&facts);
         let effect = match projection::judge(&self.overlay, self.next(), self.time, &facts) {
             Ok(effect) => effect,
-            Err(refusal) => return self.refuse(&sender, refusal, &key, told.as_ref()),
+            Err(refusal) => {
+                return self.refuse(&sender, refusal, &key, (told.as_ref(), &envelope));
+            }
         };
         facts.request_key = key.to_vec();
         self.number(&mut facts);
@@ -245,7 +247,7 @@ impl<'a> Draft<'a> {
                 Verdict::Entry { at, repeat }
             }
             Verdict::Failed(Error::Refused(refusal)) => {
-                self.refuse(&sender, *refusal, &key, told.as_ref())
+                self.refuse(&sender, *refusal, &key, (told.as_ref(), &[]))
             }
             failed => failed,
         }
@@ -286,7 +288,7 @@ impl<'a> Draft<'a> {
         let judged = self.directory.judge(&signed, Moment(self.time));
         let change = match judged.and_then(|change| self.nothing_open(change)) {
             Ok(change) => change,
-            Err(refusal) => return self.refuse(by, refusal, &[], None),
+            Err(refusal) => return self.refuse(by, refusal, &[], (None, &[])),
         };
         let (code, subject) = directory::subject(&change);
         let mut facts =
@@ -364,9 +366,7 @@ fn rings(facts: &Facts) -> Vec<InboxId> {
 
 /// The request ids that the manifest in an envelope counts.
 fn counted(envelope: &[u8]) -> Vec<Vec<u8>> {
-    let envelope: proto::Envelope = proto::decode(envelope).unwrap_or_default();
-    let statement: proto::Statement = proto::decode(&envelope.statement).unwrap_or_default();
-    match statement.act {
+    match said(envelope).and_then(|statement| statement.act) {
         Some(Act::Manifest(manifest)) => manifest.request_ids,
         _ => Vec::new(),
     }

@@ -157,8 +157,8 @@ pub(super) fn rung(
     facts.set_type(EntryType::Escalation);
     // What is decided anew is to be told anew.
     let decided = (next.duty == Duty::Feedback).then_some(record.decision).flatten();
-    // What was given more time has a ladder of its own.
-    let anew = decided.unwrap_or_default().max(record.due.of(next.duty).extended);
+    // What was raised, or given more time, has a ladder of its own.
+    let anew = decided.unwrap_or_default().max(record.due.of(next.duty).anew);
     let Facts { inbox, subject, code, .. } = &facts;
     let unique = format!("{concern} {inbox} {subject} {code} {anew}");
     Some(Due { facts, unique })

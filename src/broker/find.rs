@@ -95,7 +95,9 @@ impl Broker {
         let (only, now) = (only(question), self.now().seconds());
         let is = |only: &Only| match only {
             Only::Late => self.any_delivery(entry, |record| was_late(record, now)),
-            Only::Escalated => self.any_delivery(entry, |it| it.highest_rung().is_some()),
+            Only::Escalated => self.any_delivery(entry, |it| {
+                Duty::ALL.into_iter().any(|duty| it.due.of(duty).was_climbed())
+            }),
             Only::Refused | Only::OutsideAgreement | Only::Unspecified => says(*only, &facts),
         };
         Ok(only.is_empty() || only.iter().any(is))

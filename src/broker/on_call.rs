@@ -1,4 +1,4 @@
-//! What on-call staff do about a delivery. Each act is an entry that names, in its detail, the
+//! What on-call staff do about a delivery, and about what is raised beside deadlines. Each act is an entry that names, in its detail, the
 //! person; none acknowledges, decides or stops a clock.
 //!
 //! Holds: I6, I8, I12. Knows: policy, domain, proto, limits.
@@ -6,10 +6,13 @@
 use super::{Broker, Error, draft::Work, records, sequencer::Done};
 use crate::{
     clock::Moment,
-    domain::{ids::InboxId, refusal::Refusal},
+    domain::{
+        ids::{InboxId, is_code_shaped},
+        refusal::Refusal,
+    },
     identity::Peer,
     limits, policy,
-    proto::{self, EntryType, Facts, RecordCallRequest, TakeCareRequest},
+    proto::{self, EntryType, Facts, RecordCallRequest, SettleRequest, TakeCareRequest},
     store::View,
 };
 
@@ -62,6 +65,39 @@ impl Broker {
         self.say(peer, judged, EntryType::TakenCareOf, care.until, proto::encode(&care)).await
     }
 
+    /// Records that somebody has seen to what is raised. The entry, and whether it was recorded
+    /// before.
+    ///
+    /// # Errors
+    /// The refusal, or those of a commit.
+    pub async fn settle(&self, peer: &Peer, settled: SettleRequest) -> Result<(u64, bool), Error> {
+        let code_shaped = is_code_shaped(&settled.reason, limits::CODE_BYTES_MAX);
+        let judged = policy::named(settled.by.as_ref())
+            .and_then(|()| {
+                bound("reason", code_shaped, "must say why, as a code such as sent_again")
+            })
+            .and_then(|()| self.said(peer, &settled.request_id, settled.entry))
+            .and_then(|facts| self.what_is_settled(facts, settled.entry));
+        let judged = judged.map(|facts| Facts { code: settled.reason.clone(), ..facts });
+        self.say(peer, judged, EntryType::Settled, 0, proto::encode(&settled)).await
+    }
+
+    /// What of an entry is raised: a refusal, what a manifest misses, or a concern's review.
+    fn what_is_settled(&self, facts: Facts, entry: u64) -> Result<Facts, Refusal> {
+        let record = self.record(entry).map_err(|_| Refusal::UnknownStatement)?;
+        let about: Facts = proto::decode(&record.facts).map_err(|_| Refusal::UnknownStatement)?;
+        let (subject, missing_requests) = match about.r#type() {
+            EntryType::Refusal if about.request_key.len() >= records::REQUEST_KEY_BYTES => {
+                let key = about.request_key[..records::REQUEST_KEY_BYTES].to_vec();
+                ("refusal", vec![key])
+            }
+            EntryType::Manifest => ("manifest", about.missing_requests),
+            EntryType::Concern if about.outside_agreement => ("review", Vec::new()),
+            _ => return Err(Refusal::UnknownStatement),
+        };
+        Ok(Facts { subject: subject.to_owned(), missing_requests, ..facts })
+    }
+
     /// Whether a request was recorded before.
     fn is_known(&self, peer: &Peer, request_id: &[u8]) -> bool {
         let key = self.shared.secret.request_key(peer.agency.as_str(), request_id);
@@ -76,14 +112,18 @@ impl Broker {
         concern: u64,
         addressed: &str,
     ) -> Result<Facts, Refusal> {
-        bound("request_id", (16..=64).contains(&request_id.len()), "must be 16 to 64 bytes")?;
         let inbox: InboxId =
             addressed.parse().map_err(|error| Refusal::field("addressed", error))?;
+        Ok(Facts { inbox: inbox.to_string(), ..self.said(peer, request_id, concern)? })
+    }
+
+    /// The facts of what is said of an entry.
+    fn said(&self, peer: &Peer, request_id: &[u8], entry: u64) -> Result<Facts, Refusal> {
+        bound("request_id", (16..=64).contains(&request_id.len()), "must be 16 to 64 bytes")?;
         let agency = peer.agency.as_str();
         Ok(Facts {
             sender: agency.to_owned(),
-            answers: Some(concern),
-            inbox: inbox.to_string(),
+            answers: Some(entry),
             request_key: self.shared.secret.request_key(agency, request_id).to_vec(),
             ..Facts::default()
         })

@@ -7,7 +7,7 @@
 //! Holds: I5, I6. Knows: domain, proto, store.
 
 mod judge;
-mod raised;
+pub mod raised;
 mod time;
 mod told;
 
@@ -43,8 +43,9 @@ pub struct Effect {
 /// time.
 pub fn apply(overlay: &mut Overlay<'_>, entry: u64, time: u64, facts: &Facts, effect: Effect) {
     let concern = facts.answers.filter(|_| facts.r#type() != EntryType::Genesis);
-    let answered = concern.and_then(|answered| records::meta(overlay, answered));
-    let thread = answered.as_ref().map_or(entry, |answered| answered.thread);
+    let thread = concern
+        .and_then(|answered| records::meta(overlay, answered))
+        .map_or(entry, |answered| answered.thread);
     let meta = EntryMeta {
         kind: facts.r#type,
         time,
@@ -68,7 +69,7 @@ pub fn apply(overlay: &mut Overlay<'_>, entry: u64, time: u64, facts: &Facts, ef
     }
     record_parties(overlay, entry, facts);
     record_kind(overlay, entry, facts);
-    raised::record(overlay, entry, time, facts, answered.as_ref());
+    raised::record(overlay, entry, time, facts);
 }
 
 /// Who said it, who is addressed and whom it is about; their gapless numbers.
@@ -107,11 +108,12 @@ fn record_kind(overlay: &mut Overlay<'_>, entry: u64, facts: &Facts) {
     }
 }
 
-/// Two refusals are the same if caller, code, field and request are.
+/// Two refusals are the same if caller, code, field, request and what is raised by them are.
 pub fn refusal_digest(facts: &Facts) -> [u8; 32] {
     let mut hash = Sha256::new();
-    let (sender, code, field) = (&facts.sender, &facts.code, &facts.subject);
-    for part in [sender.as_bytes(), code.as_bytes(), field.as_bytes(), &facts.request_key] {
+    let Facts { sender, code, subject, urgency, request_key, .. } = facts;
+    let parts = [sender, code, subject, urgency].map(String::as_bytes);
+    for part in parts.into_iter().chain([&request_key[..]]) {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }

@@ -8,6 +8,8 @@
 //! Holds: I5, I10, I14. Knows: store, directory, domain, clock, limits.
 
 use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -17,10 +19,16 @@ use arc_swap::ArcSwap;
 use jiff::{Span, civil::Date};
 
 use super::{
-    Broker,
-    records::{self, Missing, Refused, Review},
+    Broker, projection,
+    records::{self, Awaited, Missing, Refused, Review},
 };
-use crate::{clock::Moment, domain::calendar::Calendar, limits, proto::EntryType};
+use crate::{
+    clock::Moment,
+    domain::{calendar::Calendar, vocabulary::Urgency},
+    limits,
+    proto::EntryType,
+    store::View,
+};
 
 /// A time of the week: agencies have their days and hours.
 const WINDOW: Duration = Duration::from_secs(24 * 3600);
@@ -28,15 +36,21 @@ const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 /// So many weeks running an agency spoke at this time of the week, if it usually does.
 const WEEKS: u32 = 4;
 
-/// All that is raised.
+/// All that is raised; the lists hold at most [`limits::RAISED_SHOWN`], the counts all.
 #[derive(Debug, Clone, Default)]
 pub struct Raised {
-    /// Immediate and urgent concerns that were refused, by the entry of the refusal.
-    pub refused: Vec<(u64, Refused)>,
-    /// What agencies count as sent and has not come, by the agency and the entry of its manifest.
-    pub missing: Vec<(String, u64, Missing)>,
-    /// Concerns outside any agreement that nobody has looked at yet.
+    /// Immediate and urgent concerns that were refused: the most urgent first, then the newest.
+    pub refused: Vec<Refused>,
+    /// How many there are.
+    pub refused_count: u64,
+    /// What manifests count as sent and has not come, by agency and manifest, and how much of it.
+    pub missing: Vec<(Missing, u64)>,
+    /// How many statements are missing.
+    pub missing_count: u64,
+    /// Concerns outside any agreement that nobody has looked at yet, oldest first.
     pub reviews: Vec<(u64, Review)>,
+    /// How many there are.
+    pub reviews_count: u64,
     /// Agencies that usually speak at this time of the week.
     pub quiet: Arc<Vec<String>>,
 }
@@ -50,44 +64,44 @@ pub(super) struct Quiet {
 }
 
 impl Raised {
-    /// How many statements are missing.
-    pub fn missing_count(&self) -> u64 {
-        self.missing.iter().map(|(.., missing)| missing.requests.len() as u64).sum()
-    }
-
-    /// How many reviews are late.
+    /// How many of the reviews that are listed are late.
     pub fn reviews_late(&self, now: Moment) -> u64 {
         self.reviews.iter().filter(|(_, review)| review.due <= now.seconds()).count() as u64
     }
 
     /// Whether there is anything.
     pub fn is_empty(&self) -> bool {
-        let Self { refused, missing, reviews, quiet } = self;
-        refused.is_empty() && missing.is_empty() && reviews.is_empty() && quiet.is_empty()
+        self.refused_count + self.missing_count + self.reviews_count == 0 && self.quiet.is_empty()
     }
 }
 
 impl Broker {
-    /// All that is raised; of each kind at most [`limits::RAISED_SHOWN`], oldest first.
+    /// All that is raised. It walks through what is awaited: not for an async thread.
     pub fn raised(&self) -> Raised {
         let index = self.index();
-        let most = limits::RAISED_SHOWN;
-        let refused = records::numbered::<Refused>(index, b"x", most).into_iter();
-        let missing = records::numbered::<Missing>(index, b"m", most).into_iter();
-        let reviews = records::numbered::<Review>(index, b"v", most).into_iter();
-        let missing = missing.map(|(key, entry, missing)| {
-            let agency = key.get(1..key.len().saturating_sub(9)).unwrap_or_default();
-            (String::from_utf8_lossy(agency).into_owned(), entry, missing.still(index))
-        });
+        let awaited = index.under(b"x", limits::RAISED_LOOKED_AT).into_iter();
+        let awaited = awaited.filter_map(|(_, value)| postcard::from_bytes::<Awaited>(&value).ok());
+        let (mut refused, mut missing) = (Vec::new(), BTreeMap::<Missing, u64>::new());
+        for awaited in awaited {
+            refused.extend(awaited.refused);
+            awaited.missing.into_iter().for_each(|it| *missing.entry(it).or_default() += 1);
+        }
+        let mut missing: Vec<_> = missing.into_iter().collect();
+        missing.truncate(limits::RAISED_SHOWN);
         Raised {
-            refused: refused
-                .filter(|(.., refused)| !refused.is_over(index))
-                .map(|(_, entry, refused)| (entry, refused))
-                .collect(),
-            missing: missing.filter(|(.., missing)| !missing.requests.is_empty()).collect(),
-            reviews: reviews.map(|(_, concern, review)| (concern, review)).collect(),
+            refused: first_of(refused),
+            refused_count: self.count(projection::raised::REFUSED),
+            missing,
+            missing_count: self.count(projection::raised::MISSING),
+            reviews: records::numbered(index, b"v", limits::RAISED_SHOWN),
+            reviews_count: self.count(projection::raised::REVIEWS),
             quiet: self.shared.quiet.found.load_full(),
         }
+    }
+
+    /// Whether an entry still waits to be stored by an inbox of this name.
+    pub fn waits_at(&self, inbox: &str, entry: u64) -> bool {
+        inbox.parse().is_ok_and(|inbox| self.waits(&inbox, entry))
     }
 
     /// Looks which agencies usually speak at this time of the week and did not today. It reads the
@@ -125,6 +139,21 @@ impl Broker {
             .filter_map(|entry| records::meta(self.index(), entry))
             .any(|meta| records::kind_of(&meta) == EntryType::Concern && meta.sender == agency)
     }
+}
+
+/// Those to show: the most urgent first, then the newest; of one agency so many that others have
+/// room.
+fn first_of(mut refused: Vec<Refused>) -> Vec<Refused> {
+    refused.sort_by_key(|it| (Urgency::effective(Some(&it.urgency)).0, Reverse(it.at)));
+    let mut of: HashMap<String, usize> = HashMap::new();
+    let (mut shown, rest): (Vec<_>, Vec<_>) = refused.into_iter().partition(|it| {
+        let shown = of.entry(it.agency.clone()).or_default();
+        *shown += 1;
+        *shown <= limits::RAISED_SHOWN_PER_AGENCY
+    });
+    shown.extend(rest);
+    shown.truncate(limits::RAISED_SHOWN);
+    shown
 }
 
 /// Whether a calendar explains that nobody speaks: yesterday or today is a day off, and was not in

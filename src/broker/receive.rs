@@ -18,7 +18,7 @@ use crate::{
     directory,
     domain::ids::InboxId,
     limits,
-    proto::{self, Envelope, Facts, Incoming, Rewrap, Statement, Wrap},
+    proto::{self, EntryType, Envelope, Facts, Incoming, Rewrap, Statement, Wrap},
     store::Index,
 };
 
@@ -169,6 +169,8 @@ impl Broker {
             true => proto::decode(&stored.record.detail).map_err(super::receipt::broken)?,
             false => Envelope::default(),
         };
+        let refused = facts.r#type() == EntryType::Refusal;
+        let refused_request_id = if refused { stored.record.detail.clone() } else { Vec::new() };
         let rewraps = records::deliveries(&shared.index, entry)
             .into_iter()
             .filter(|it| it.delivery.holder == *inbox || it.delivery.stand_ins.contains(inbox))
@@ -197,6 +199,7 @@ impl Broker {
             facts: stored.receipt.facts,
             facts_opening: stored.receipt.facts_opening,
             attempt: 1,
+            refused_request_id,
         }))
     }
 

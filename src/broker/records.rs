@@ -9,7 +9,6 @@
 //! | `f` digest | nothing: a refusal of this kind is recorded |
 //! | `g` entry | nothing: a directory change |
 //! | `h` thread entry | nothing: belongs to the thread that another entry began |
-//! | `m` agency 0 entry | [`Missing`]: what a manifest counts as sent and had not come |
 //! | `n` inbox | the inbox's newest gapless number |
 //! | `o` concern addressed-inbox | nothing: the delivery is open |
 //! | `q` inbox 0 entry | nothing: waits to be stored there |
@@ -18,7 +17,7 @@
 //! | `t` level tile | a full tile of hashes |
 //! | `v` concern | [`Review`]: it came outside any agreement, and nobody has looked at it |
 //! | `w` seconds concern addressed-inbox | nothing: the next rung of this delivery is climbed then |
-//! | `x` refusal | [`Refused`]: an immediate or urgent concern, and its sender's inbox has not stored that |
+//! | `x` half a request key | [`Awaited`]: it was refused and urgent, or a manifest counts it as sent |
 //!
 //! Numbers in keys are big-endian, so that keys sort as numbers do. What a key says its value
 //! does not say again.
@@ -34,7 +33,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 pub use self::{
     due::{Due, DueBy, NextStep},
     keys::*,
-    raised::{Missing, Refused, Review, numbered},
+    raised::{Awaited, Missing, Refused, Review, numbered},
 };
 use crate::{
     domain::{

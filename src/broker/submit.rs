@@ -19,13 +19,14 @@ use tracing::Instrument;
 use super::{
     Broker, Error, Shared,
     admission::{self, Admitted},
-    draft::{Ready, Work, refusal_facts},
+    draft::{Ready, Work, refusal_facts, said},
     projection,
     receipt::Stored,
     records, sameness,
     sequencer::{Done, Job},
 };
 use crate::{
+    directory::Directory,
     domain::refusal::Refusal,
     identity::{
         Peer,
@@ -97,9 +98,10 @@ impl Broker {
                 }
                 Ok(Judged::New(permitted, key, new_as_of)) => (permitted, key, new_as_of),
                 Err(Stopped::Refused { refusal, key, told }) => {
+                    let (told, id) = told.map(|told| *told).unzip();
                     let facts = refusal_facts(peer.agency.as_str(), &refusal, key, told.as_ref());
-                    let recorded =
-                        self.record_refusal(&peer, refusal, facts, Vec::new(), Some(admitted));
+                    let id = id.unwrap_or_default();
+                    let recorded = self.record_refusal(&peer, *refusal, facts, id, Some(admitted));
                     return Err(recorded.await);
                 }
                 Err(Stopped::Failed(error)) => return Err(error),
@@ -212,13 +214,17 @@ impl Broker {
         let new_as_of = shared.index.size();
         let authenticated =
             authenticate(&directory, Arc::clone(peer), envelope).map_err(|unproven| {
-                let told =
-                    said(&unproven.envelope).filter(|said| said.from == peer.agency.as_str());
-                let told = told.and_then(|said| Urgently::said(&directory, &said));
-                Stopped::Refused { refusal: unproven.refusal, key: Vec::new(), told }
+                // Whose connection it came by is known: it is of that agency or nobody's.
+                let agency = peer.agency.as_str();
+                let said = said(&unproven.envelope).filter(|said| said.from == agency);
+                let told = said.and_then(|said| urgently(&directory, &said));
+                let key = told.as_ref().map(|(_, id)| shared.secret.request_key(agency, id));
+                let key = key.map(Vec::from).unwrap_or_default();
+                let refusal = Box::new(unproven.refusal);
+                Stopped::Refused { refusal, key, told: told.map(Box::new) }
             })?;
         let key = shared.request_key(&authenticated);
-        let told = Urgently::said(&directory, authenticated.statement());
+        let told = urgently(&directory, authenticated.statement());
         let judged = match shared.repeat_of(authenticated.envelope(), &key) {
             Some(Ok(known)) => Ok(Judged::Known(known.receipt)),
             Some(Err(error)) => Err(error),
@@ -228,7 +234,7 @@ impl Broker {
         };
         judged.map_err(|error| match error {
             Error::Refused(refusal) => {
-                Stopped::Refused { refusal: *refusal, key: key.to_vec(), told }
+                Stopped::Refused { refusal, key: key.to_vec(), told: told.map(Box::new) }
             }
             error => Stopped::Failed(error),
         })
@@ -291,8 +297,8 @@ enum Judged {
 
 /// Why a statement does not come to its commit.
 enum Stopped {
-    /// It is refused; `told` is who must know of that, if it could not wait.
-    Refused { refusal: Refusal, key: Vec<u8>, told: Option<Urgently> },
+    /// It is refused; `told` is who must know of that, if it could not wait, and its request id.
+    Refused { refusal: Box<Refusal>, key: Vec<u8>, told: Option<Box<Told>> },
     /// Something else went wrong.
     Failed(Error),
 }
@@ -300,16 +306,18 @@ enum Stopped {
 impl From<Stopped> for Error {
     fn from(stopped: Stopped) -> Self {
         match stopped {
-            Stopped::Refused { refusal, .. } => refusal.into(),
+            Stopped::Refused { refusal, .. } => Self::Refused(refusal),
             Stopped::Failed(error) => error,
         }
     }
 }
 
-/// The statement in an envelope that proves nothing.
-fn said(envelope: &[u8]) -> Option<proto::Statement> {
-    let envelope: proto::Envelope = proto::decode(envelope).ok()?;
-    proto::decode(&envelope.statement).ok()
+/// Who must know of a refusal, and the request id of what is refused.
+type Told = (Urgently, Vec<u8>);
+
+/// Who must know if a statement is refused, if it cannot wait, and its request id.
+fn urgently(directory: &Directory, statement: &proto::Statement) -> Option<Told> {
+    Some((Urgently::said(directory, statement)?, statement.request_id.clone()))
 }
 
 impl Shared {

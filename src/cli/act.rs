@@ -1,8 +1,8 @@
 //! What a person does about a concern: `cairn opened`, `ack`, `decide`, `feedback`,
 //! `redirect`, `extend`, `urgency`, `review`, `confirm-call`, `confirm-withdrawal`; the sender's `withdraw`; and what
-//! on-call staff do, `called` and `dealing`.
+//! on-call staff do, `called`, `dealing` and `settle`.
 //!
-//! Each but the last two is a statement of the system that names the person. It goes through the
+//! Each but the last three is a statement of the system that names the person. It goes through the
 //! outbox, so that one that was not answered is not lost, and saying the same again counts once.
 //!
 //! Holds: I6, I8, I12. Knows: wire::client, domain, proto.
@@ -15,7 +15,7 @@ mod sender;
 mod urgency;
 
 pub(crate) use extend::Extend;
-pub(crate) use on_call::{Called, Dealing};
+pub(crate) use on_call::{Called, Dealing, Settle};
 pub(crate) use review::Review;
 pub(crate) use sender::Withdraw;
 pub(crate) use urgency::ChangeUrgency;

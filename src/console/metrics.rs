@@ -272,17 +272,17 @@ fn raised(operators: &Operators, page: &mut Page) {
         (
             "cairn_refused_urgent_waiting",
             "Immediate and urgent concerns refused, of which the sender may not know",
-            raised.refused.len() as u64,
+            raised.refused_count,
         ),
         (
             "cairn_missing_statements",
             "Statements that agencies count as sent and that have not come",
-            raised.missing_count(),
+            raised.missing_count,
         ),
         (
             "cairn_reviews_waiting",
             "Concerns outside any agreement that nobody has looked at",
-            raised.reviews.len() as u64,
+            raised.reviews_count,
         ),
         ("cairn_reviews_late", "Of those, past their working day", late),
         (

@@ -13,8 +13,8 @@ use crate::{
         vocabulary::AGREEMENT_REVIEWS,
     },
     proto::{
-        self, EntryType, Envelope, Facts, Person, RecordCallRequest, Statement, TakeCareRequest,
-        statement::Act,
+        self, EntryType, Envelope, Facts, Person, RecordCallRequest, SettleRequest, Statement,
+        TakeCareRequest, statement::Act,
     },
 };
 
@@ -114,6 +114,10 @@ fn said(kind: EntryType, facts: &Facts, detail: &[u8]) -> (String, String) {
             let whom = facts.inboxes.first().map_or("nobody: the area names none", String::as_str);
             let due = on_a_clock(facts.until);
             (String::new(), format!("By {whom}, until {due}."))
+        }
+        EntryType::Settled => {
+            let settled: SettleRequest = proto::decode(detail).unwrap_or_default();
+            (words::person(settled.by.as_ref()), format!("{}.", plain(&settled.reason)))
         }
         EntryType::AgreementReview => {
             let outcome = AGREEMENT_REVIEWS.display(&facts.outcome).unwrap_or(&facts.outcome);

@@ -204,6 +204,7 @@ pub(super) fn happened(kind: EntryType) -> &'static str {
         EntryType::TakenCareOf => "Somebody on call is dealing with it",
         EntryType::Extension => "Given more time",
         EntryType::ReviewAsked => "Sent outside any agreement: the reviewer was asked",
+        EntryType::Settled => "Somebody on call has seen to it",
         EntryType::AgreementReview => "Looked at, since no agreement covered it",
         EntryType::Manifest => "Compared with what its sender counts",
         EntryType::Unspecified

@@ -11,8 +11,8 @@ use cairn::{
         ids::InboxId,
     },
     proto::{
-        self, AgreementReview, Extension, Facts, Incoming, Manifest, Person, SubmitResponse,
-        directory_change::Change, statement::Act,
+        self, AgreementReview, Extension, Facts, Incoming, Manifest, Person, SettleRequest,
+        SubmitResponse, directory_change::Change, statement::Act,
     },
     wire::client::{Client, ClientError, enrol, open::written},
 };
@@ -207,13 +207,71 @@ async fn an_urgent_concern_that_is_refused_is_told_to_its_senders_inbox() {
     let codes: Vec<_> = told.iter().map(|it| line(police, it)["code"].clone()).collect();
     assert_eq!(codes, ["unknown_recipient", "forged_signature"], "each once, no exercise");
     assert_eq!(told[0].inbox, "police/duty");
-    assert_eq!(world.summary().await.refused_urgent, 2);
+    let id = |document: &Value| {
+        let document = Document::parse(document.to_string().as_bytes()).unwrap();
+        police.compose(|composer| composer.request_id(&document)).to_vec()
+    };
+    assert_eq!(told[0].refused_request_id, id(&nowhere), "its sender can tell which it was");
+    let refused = async || world.summary().await.refused_urgent;
+    assert_eq!(refused().await, 2);
     say(police, told[1].entry, "police/duty", stored()).await.unwrap();
-    assert_eq!(world.summary().await.refused_urgent, 1, "its sender knows of one");
+    assert_eq!(refused().await, 2, "a program that has the notice is nobody who has seen to it");
     assert!(waiting(world.agency("school")).await.is_empty(), "nobody else is told");
-    let mended = with(nowhere, json!({"to": ["school/duty"]}));
-    sent(police, &mended).await;
-    assert_eq!(world.summary().await.refused_urgent, 0, "it was said again and accepted");
+    sent(police, &with(nowhere, json!({"to": ["school/duty"]}))).await;
+    assert_eq!(refused().await, 1, "it was said again and accepted");
+    assert_eq!(code(settle(&world, told[1].entry, "").await), "field_invalid");
+    settle(&world, told[1].entry, "told_by_phone").await.unwrap();
+    settle(&world, told[1].entry, "told_by_phone").await.unwrap();
+    assert_eq!(refused().await, 0, "somebody on call has seen to it");
+    assert_eq!(code(settle(&world, told[1].entry, "once_more").await), "unknown_statement");
+    assert_eq!(code(settle(&world, 0, "no_refusal").await), "unknown_statement");
+    world.check().await;
+}
+
+/// Somebody on call has seen to what an entry raises.
+async fn settle(world: &World, entry: u64, reason: &str) -> Result<u64, ClientError> {
+    let by = person();
+    let request_id = format!("settles {entry:>10} {reason}").into_bytes();
+    let request = SettleRequest { request_id, entry, by, reason: reason.into() };
+    let said = world.on_call.status().settle(request).await.map_err(ClientError::from)?;
+    Ok(said.into_inner().entry)
+}
+
+/// I6: nothing said before keeps an urgent refusal from being raised: not a routine one of the same
+/// reference, not one with the same bad key; nor that its sender has no inbox to be told.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_earlier_refusal_and_no_missing_inbox_keeps_an_urgent_one_from_being_raised() {
+    let mut world = World::with_agencies().await;
+    world.enrol("desk", &[]).await;
+    let police = world.agency("police");
+    let to_nowhere = |from: &str, reference: &str, urgency: &str| {
+        let changes = json!({"urgency": urgency, "exercise": false});
+        with(concern(from, &["school/night"], reference), changes)
+    };
+    let refused = async || world.summary().await.refused_urgent;
+    assert_eq!(
+        code(send(police, &to_nowhere("police", "N-1", "routine")).await),
+        "unknown_recipient"
+    );
+    assert_eq!(refused().await, 0);
+    assert_eq!(
+        code(send(police, &to_nowhere("police", "N-1", "immediate")).await),
+        "unknown_recipient"
+    );
+    assert_eq!(refused().await, 1);
+    let forged = async |reference: &str, urgency: &str| {
+        let bytes = envelope(police, &to_nowhere("police", reference, urgency));
+        let mut forged: proto::Envelope = proto::decode(&bytes).unwrap();
+        forged.signature.as_mut().unwrap().signature[0] ^= 1;
+        code(police.submit(&proto::encode(&forged)).await)
+    };
+    for (reference, urgency) in [("N-2", "routine"), ("N-3", "immediate"), ("N-4", "urgent")] {
+        assert_eq!(forged(reference, urgency).await, "forged_signature");
+    }
+    assert_eq!(refused().await, 3, "each of them");
+    let desk = world.agency("desk");
+    assert_eq!(code(send(desk, &to_nowhere("desk", "N-5", "urgent")).await), "unknown_recipient");
+    assert_eq!(refused().await, 4, "though nobody there can be told");
     world.check().await;
 }
 
@@ -253,6 +311,13 @@ async fn a_manifest_finds_what_was_lost_before_it_came_and_is_over_once_it_has()
     sent(police, &documents[1]).await;
     assert_eq!(world.summary().await.missing, 1);
     assert!(facts(of_agency(police, manifest(&ids)).await.unwrap()).missing.is_empty());
+
+    // What was counted wrongly is settled by somebody on call.
+    let wrong = of_agency(police, manifest(&[vec![7; 16]])).await.unwrap().receipt.unwrap().entry;
+    let missing = async || world.summary().await.missing;
+    assert_eq!(missing().await, 2);
+    settle(&world, wrong, "counted_wrongly").await.unwrap();
+    assert_eq!(missing().await, 1);
 
     let many: Vec<_> = (0..201_u32).map(|at| [at.to_be_bytes(); 4].concat()).collect();
     for ids in [&[][..], &many, &[vec![0; 15]], &[vec![0; 65]], &[many[0].clone(), many[0].clone()]]
@@ -306,8 +371,10 @@ async fn what_no_agreement_covers_has_a_reviewer_a_working_day_and_an_outcome() 
 
     // An agency of no area has nobody to look: that is shown all the same.
     let police = world.agency("police");
-    sent(police, &with(concern("police", &["school/duty"], "O-3"), changes)).await;
+    let nobodys = sent(police, &with(concern("police", &["school/duty"], "O-3"), changes)).await;
     assert_eq!(world.summary().await.reviews, 1);
+    settle(&world, nobodys, "sharing_was_right").await.unwrap();
+    assert_eq!(world.summary().await.reviews, 0);
     world.check().await;
 }
 

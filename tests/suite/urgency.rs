@@ -129,3 +129,28 @@ async fn raised_by_one_it_is_raised_for_all_who_have_not_decided() {
     assert_eq!(urgencies, expected.map(|(inbox, urgency)| (inbox.to_owned(), urgency.to_owned())));
     world.check().await;
 }
+
+/// I6, I14: raised after its whole ladder was climbed, it has a ladder again: the deputy and the
+/// out-of-hours team are offered it, the sender hears, and what is overdue stays overdue.
+#[tokio::test(flavor = "multi_thread")]
+async fn raised_after_its_ladder_was_climbed_it_is_climbed_anew_to_its_end() {
+    let world = ladder().await;
+    let (police, night) = (world.agency("police"), world.agency("night"));
+    let (entry, accepted) = sent_to_school(&world, "prompt", "U-9").await;
+    at_minute(&world, accepted, 241);
+    climbed(&world, entry, 3).await;
+    let overdue = delivery(&world, entry).await;
+    assert!(waiting(night).await.is_empty(), "of prompt the manager is told, nobody out of hours");
+    by_sender(police, entry, to("immediate")).await.unwrap();
+    let raised = delivery(&world, entry).await;
+    assert_eq!(raised.acknowledgement_due, overdue.acknowledgement_due, "it never comes later");
+    assert!(raised.next_rung_at > 0);
+    at_minute(&world, accepted, 241 + 6);
+    assert_eq!(climbed(&world, entry, 4).await.rung, "deputy");
+    at_minute(&world, accepted, 241 + 11);
+    assert_eq!(climbed(&world, entry, 5).await.rung, "out_of_hours");
+    assert!(waiting(night).await.iter().any(|it| it.entry == entry), "offered there now");
+    at_minute(&world, accepted, 241 + 16);
+    assert_eq!(climbed(&world, entry, 6).await.rung, "senior");
+    world.check().await;
+}

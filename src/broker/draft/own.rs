@@ -22,13 +22,15 @@ impl Draft<'_> {
             let same = self.detail_of(entry).is_ok_and(|known| known == detail);
             return match same {
                 true => Verdict::Known(entry),
-                false => self.refuse(&by, Refusal::RequestIdConflict, &facts.request_key, None),
+                false => {
+                    self.refuse(&by, Refusal::RequestIdConflict, &facts.request_key, (None, &[]))
+                }
             };
         }
         projection::address(&self.overlay, &mut facts);
         match projection::judge(&self.overlay, self.next(), self.time, &facts) {
             Ok(effect) => self.append_own(facts, detail, effect),
-            Err(refusal) => self.refuse(&by, refusal, &facts.request_key, None),
+            Err(refusal) => self.refuse(&by, refusal, &facts.request_key, (None, &[])),
         }
     }
 

@@ -5,11 +5,14 @@
 
 use super::{Draft, Verdict};
 use crate::{
-    broker::{projection, records},
+    broker::{
+        projection,
+        records::{self, Awaited},
+    },
     clock::Moment,
     domain::{calendar::Clock, refusal::Refusal},
     policy::Urgently,
-    proto::{EntryType, Facts},
+    proto::{self, EntryType, Facts},
     store,
 };
 
@@ -20,12 +23,13 @@ impl Draft<'_> {
         agency: &str,
         refusal: Refusal,
         request_key: &[u8],
-        told: Option<&Urgently>,
+        (told, envelope): (Option<&Urgently>, &[u8]),
     ) -> Verdict {
         let refusals = &self.shared.counts.refusals;
         refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let facts = refusal_facts(agency, &refusal, request_key.to_vec(), told);
-        match self.note(facts, Vec::new()) {
+        let detail = told.map_or_else(Vec::new, |_| request_id(envelope));
+        match self.note(facts, detail) {
             Verdict::Failed(error) => Verdict::Failed(error),
             _ => Verdict::Refused(refusal),
         }
@@ -68,20 +72,23 @@ impl Draft<'_> {
         self.note(asked, Vec::new())
     }
 
-    /// Which of the statements that a manifest counts have not come; the sender's own inbox hears of
-    /// them.
+    /// Which of the statements that a manifest counts have not come; of what was not known to be
+    /// missing the sender's own inbox hears.
     pub(super) fn compare(&self, facts: &mut Facts, request_ids: &[Vec<u8>]) {
         let keys = request_ids.iter().map(|id| self.shared.secret.request_key(&facts.sender, id));
+        let mut new = false;
         for (place, key) in (0..).zip(keys) {
             let came = self.requests.contains_key(&key)
                 || store::View::value(&self.overlay, &records::request_key(&key)).is_some();
             if !came {
+                let known = records::unpack::<Awaited>(&self.overlay, &records::awaited_key(&key));
+                new |= known.is_none_or(|known| known.missing.is_none());
                 facts.missing.push(place);
                 facts.missing_requests.push(key[..records::REQUEST_KEY_BYTES].to_vec());
             }
         }
         let own = self.directory.inboxes_of(&facts.sender).next();
-        if let Some(inbox) = own.filter(|_| !facts.missing.is_empty()) {
+        if let Some(inbox) = own.filter(|_| new) {
             facts.inboxes = vec![inbox.to_string()];
         }
     }
@@ -105,8 +112,19 @@ pub(in crate::broker) fn refusal_facts(
     }
     if let Some(Urgently { urgency, inbox }) = told {
         facts.urgency = urgency.as_str().to_owned();
-        facts.inboxes = vec![inbox.to_string()];
+        facts.inboxes = inbox.iter().map(ToString::to_string).collect();
     }
     facts.set_type(EntryType::Refusal);
     facts
+}
+
+/// The request id of the statement in an envelope, proved or not.
+fn request_id(envelope: &[u8]) -> Vec<u8> {
+    said(envelope).map(|statement| statement.request_id).unwrap_or_default()
+}
+
+/// The statement in an envelope, proved or not.
+pub(in crate::broker) fn said(envelope: &[u8]) -> Option<proto::Statement> {
+    let envelope: proto::Envelope = proto::decode(envelope).ok()?;
+    proto::decode(&envelope.statement).ok()
 }

@@ -274,6 +274,31 @@ fn no_later(duty: Duty, before: &DeliveryRecord, after: &DeliveryRecord) -> bool
         && before.climbed & after.climbed == before.climbed
 }
 
+/// Raised, nothing that is still to come is later, and the whole ladder of the new urgency is to
+/// come: each of its steps by when it would be if the concern came now, those that are due climbed.
+fn is_raised(
+    duty: Duty,
+    urgency: Urgency,
+    life: &Life<'_>,
+    (before, after): (&DeliveryRecord, &DeliveryRecord),
+) -> bool {
+    let (before, after) = (before.due.of(duty), after.due.of(duty));
+    let fresh = life.deadline(duty, urgency).unwrap_or_default();
+    let at_most = |at: u64, most: u64| most == 0 || (at > 0 && at <= most);
+    let pending = (0..STEPS).filter(|step| before.climbed & (1 << step) == 0);
+    let steps = (0..STEPS).all(|step| {
+        let by = if fresh[1 + step] > 0 { life.seconds + fresh[1 + step] } else { 0 };
+        let due = after.steps[step] > 0 && after.steps[step] <= life.seconds;
+        at_most(after.steps[step], by) && (after.climbed & (1 << step) != 0) == due
+    });
+    at_most(after.due, before.due)
+        && at_most(after.due, fresh[0])
+        && steps
+        && pending
+            .into_iter()
+            .all(|step| fresh[1 + step] == 0 || at_most(after.steps[step], before.steps[step]))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
@@ -298,14 +323,21 @@ proptest! {
                 let after = concern.record(which);
                 for duty in [Duty::Acknowledge, Duty::Decide] {
                     let (before, after) = (&before[which], &after);
-                    let extended = before.due.of(duty).extended != after.due.of(duty).extended;
-                    if extended {
-                        prop_assert!(matches!(next, Next::MoreTime(what, _) if *what == duty));
-                        prop_assert_eq!(duty, Duty::Decide, "an acknowledgement cannot wait");
-                        prop_assert!(after.due.of(duty).due > before.due.of(duty).due);
+                    let anew = before.due.of(duty).anew != after.due.of(duty).anew;
+                    match next {
+                        Next::MoreTime(what, _) if anew => {
+                            prop_assert_eq!((*what, duty), (Duty::Decide, Duty::Decide));
+                            prop_assert!(after.due.of(duty).due > before.due.of(duty).due);
+                        }
+                        Next::Urgency(urgency) if anew => {
+                            prop_assert!(is_raised(duty, *urgency, &concern, (before, after)),
+                                "{:?}: {:?} {:?}", next, before, after);
+                        }
+                        _ => {
+                            prop_assert!(!anew && no_later(duty, before, after),
+                                "{:?}: {:?} {:?}", next, before, after);
+                        }
                     }
-                    let stands = extended || no_later(duty, before, after);
-                    prop_assert!(stands, "{:?}: {:?} {:?}", next, before, after);
                 }
                 let (delivery, now) = (&after.delivery, concern.seconds);
                 prop_assert_eq!(delivery.is_open(), delivery.responsible() != Party::Nobody);

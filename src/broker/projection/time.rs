@@ -34,12 +34,15 @@ impl<V: View> Step<'_, V> {
             if let Some(number) = number.filter(|_| raised) {
                 let Facts { acknowledgement_due, acknowledgement_rungs, .. } = self.facts;
                 let Facts { decision_due, decision_rungs, .. } = self.facts;
-                let due = &mut after.due;
-                let by =
-                    DueBy::listed(self.time, number, acknowledgement_due, acknowledgement_rungs);
-                due.acknowledgement = due.acknowledgement.sooner(&by);
-                let by = DueBy::listed(self.time, number, decision_due, decision_rungs);
-                due.decision = due.decision.sooner(&by);
+                for duty in record.duties() {
+                    let by = match duty {
+                        Duty::Acknowledge => (acknowledgement_due, acknowledgement_rungs),
+                        _ => (decision_due, decision_rungs),
+                    };
+                    let by = DueBy::listed(self.time, number, by.0, by.1);
+                    let due = after.due.of_mut(*duty);
+                    *due = by.raised(due, self.entry);
+                }
             }
             effect.moves.push(Move { before: Some(record), after });
         }
@@ -97,7 +100,7 @@ impl<V: View> Step<'_, V> {
             return Err(Refusal::FieldInvalid { field: "until", rule });
         }
         let mut after = DeliveryRecord { changed: (self.time, self.entry), ..record.clone() };
-        let by = DueBy { extended: self.entry, ..by };
+        let by = DueBy { anew: self.entry, ..by };
         *after.due.of_mut(duty) = by.in_place_of(record.due.of(duty));
         let mut effect = self.tells();
         effect.moves.push(Move { before: Some(record), after });

@@ -24,14 +24,17 @@ pub struct DueBy {
     pub due: u64,
     /// When each step is climbed as long as it is not done, in order; 0 for none.
     pub steps: [u64; STEPS],
-    /// Which steps lie behind it: the first is bit 0; [`LATE`] too, if it was late before.
+    /// Which steps lie behind it: the first is bit 0; [`LATE`] and [`CLIMBED`] of ladders before.
     pub climbed: u8,
-    /// The entry that gave it more time and so this ladder; 0 for none.
-    pub extended: u64,
+    /// The entry that set this ladder in place of one before, since it was raised or given more
+    /// time; 0 for the first.
+    pub anew: u64,
 }
 
 /// In [`DueBy::climbed`]: the time was over before this one was set in its place.
 const LATE: u8 = 1 << 7;
+/// The same: a ladder before this one was climbed.
+const CLIMBED: u8 = 1 << 6;
 
 /// A step of a ladder that is to be climbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,14 +100,44 @@ impl DueBy {
             after => (time / NANOSECONDS).saturating_add(after),
         };
         let steps = std::array::from_fn(|step| moment(at(steps, number * STEPS + step)));
-        Self { due: at(due, number), steps, climbed: 0, extended: 0 }
+        Self { due: at(due, number), steps, climbed: 0, anew: 0 }
     }
 
     /// The same in place of another, which may have been late.
     #[must_use]
     pub const fn in_place_of(self, before: &Self) -> Self {
         let late = if before.was_late() { LATE } else { 0 };
-        Self { climbed: self.climbed | late, ..self }
+        let climbed = if before.was_climbed() { CLIMBED } else { 0 };
+        Self { climbed: self.climbed | late | climbed, ..self }
+    }
+
+    /// Whether any rung was ever climbed for it.
+    pub const fn was_climbed(&self) -> bool {
+        self.climbed != 0
+    }
+
+    /// The ladder that an entry raises it to, climbed from its foot: whoever was told of less is told
+    /// again. Nothing that is still to come comes later than it would have, nor behind what follows
+    /// it.
+    #[must_use]
+    pub fn raised(self, before: &Self, entry: u64) -> Self {
+        let sooner = |one: u64, other: u64| match (one, other) {
+            (0, at) | (at, 0) => at,
+            (one, other) => one.min(other),
+        };
+        let mut steps = self.steps;
+        for (step, at) in before.steps.iter().enumerate() {
+            if before.climbed & (1 << step) == 0 && steps[step] > 0 {
+                steps[step] = sooner(steps[step], *at);
+            }
+        }
+        for step in (1..STEPS).rev() {
+            if steps[step - 1] > 0 {
+                steps[step - 1] = sooner(steps[step - 1], steps[step]);
+            }
+        }
+        let due = sooner(self.due, before.due);
+        Self { due, steps, climbed: 0, anew: entry }.in_place_of(before)
     }
 
     /// Whether the time was ever over with nothing done: the step at its end lies behind it.
@@ -160,7 +193,7 @@ mod tests {
             due,
             steps,
             climbed,
-            extended: 0,
+            anew: 0,
         })
     }
 
@@ -177,6 +210,26 @@ mod tests {
                 }
                 prop_assert_eq!(next.climbed, now.climbed);
                 now = next;
+            }
+        }
+
+        /// Raised, it is a whole ladder again, in order, and nothing still to come is later.
+        #[test]
+        fn what_is_raised_has_a_whole_ladder_before_it(before in due_by(), mut steps in [1_u64..1_000, 1..1_000, 1..1_000]) {
+            steps.sort_unstable();
+            let mut before = before;
+            before.steps.sort_unstable();
+            // Climbed are the first ones.
+            before.climbed = [0, 1, 3, 7][before.climbed as usize % 4];
+            let by = DueBy { due: steps[2], steps, climbed: 0, anew: 0 };
+            let raised = by.raised(&before, 9);
+            prop_assert!(raised.steps.is_sorted() && raised.steps.iter().all(|at| *at > 0));
+            prop_assert_eq!((raised.climbed & 7, raised.anew), (0, 9));
+            prop_assert!(before.due == 0 || raised.due <= before.due);
+            for (step, fresh) in steps.iter().enumerate() {
+                prop_assert!(raised.steps[step] <= *fresh);
+                let pending = before.climbed & (1 << step) == 0 && before.steps[step] > 0;
+                prop_assert!(!pending || raised.steps[step] <= before.steps[step]);
             }
         }
 

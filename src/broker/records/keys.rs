@@ -61,19 +61,6 @@ pub fn thread_key(thread: u64, entry: u64) -> Key {
     key(b'h', &[&thread.to_be_bytes(), &entry.to_be_bytes()])
 }
 
-/// `m`: what a manifest of an agency found missing.
-pub fn missing_key(agency: &str, entry: u64) -> Key {
-    key(b'm', &[agency.as_bytes(), &[0], &entry.to_be_bytes()])
-}
-
-/// `m`: all that manifests found missing; of one agency if it is named.
-pub fn missing_prefix(agency: Option<&str>) -> Key {
-    match agency {
-        Some(agency) => key(b'm', &[agency.as_bytes(), &[0]]),
-        None => key(b'm', &[]),
-    }
-}
-
 /// `n`: an inbox's gapless number.
 pub fn inbox_number_key(inbox: &InboxId) -> Key {
     key(b'n', &[inbox.as_str().as_bytes()])
@@ -140,9 +127,9 @@ pub fn wake_of(key: &[u8]) -> Option<(u64, u64, InboxId)> {
     Some((u64::from_be_bytes(*seconds), u64::from_be_bytes(*concern), addressed))
 }
 
-/// `x`: the refusal of an immediate or urgent concern that its sender has not heard of.
-pub fn refused_key(entry: u64) -> Key {
-    key(b'x', &[&entry.to_be_bytes()])
+/// `x`: a statement that should have been accepted and was not.
+pub fn awaited_key(request: &[u8]) -> Key {
+    key(b'x', &[&request[..request.len().min(REQUEST_KEY_BYTES)]])
 }
 
 /// The entry number at the end of a key.

@@ -1,61 +1,48 @@
-//! What is raised beside deadlines, as the fold keeps it: what a manifest found missing, an urgent
-//! concern that was refused, and what came outside any agreement.
+//! What is raised beside deadlines, as the fold keeps it: a statement that should have been accepted
+//! and was not, and what came outside any agreement.
 //!
 //! Pure. Holds: I5. Knows: domain, store.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{REQUEST_KEY_BYTES, entry_of, request_key};
+use super::entry_of;
 use crate::{domain::ids::InboxId, store::View};
 
-/// The beginning of a request key, as the index has it.
-type Request = [u8; REQUEST_KEY_BYTES];
-
-/// What a manifest counts as sent and had not come by then.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Missing {
-    /// When it was said, Unix nanoseconds.
-    pub said_at: u64,
-    /// Their request keys.
-    pub requests: Vec<Request>,
+/// A statement that should have been accepted and was not: over once it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaited {
+    /// It was refused, and could not wait.
+    pub refused: Option<Refused>,
+    /// A manifest counts it as sent.
+    pub missing: Option<Missing>,
 }
 
-impl Missing {
-    /// From the facts of a manifest.
-    pub fn of(said_at: u64, requests: &[Vec<u8>]) -> Self {
-        let requests = requests.iter().filter_map(|key| key.as_slice().try_into().ok());
-        Self { said_at, requests: requests.collect() }
-    }
-
-    /// What has not come since either.
-    #[must_use]
-    pub fn still(mut self, view: &impl View) -> Self {
-        self.requests.retain(|request| view.value(&request_key(request)).is_none());
-        self
-    }
-}
-
-/// An immediate or urgent concern was refused, and the inbox of its sender that is told has not
-/// stored that yet.
+/// An immediate or urgent concern was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
+    /// The entry of the refusal.
+    pub entry: u64,
     /// When, Unix nanoseconds.
     pub at: u64,
-    /// The inbox that is told.
-    pub inbox: InboxId,
+    /// The agency that sent it.
+    pub agency: String,
+    /// The inbox of its that is told; `None` if it has none.
+    pub inbox: Option<InboxId>,
     /// The urgency that it would have run as.
     pub urgency: String,
     /// The refusal's code.
     pub code: String,
-    /// The request key, where it was known: accepted since, it is no longer refused.
-    pub request: Option<Request>,
 }
 
-impl Refused {
-    /// Whether it was said again since, and accepted.
-    pub fn is_over(&self, view: &impl View) -> bool {
-        self.request.is_some_and(|request| view.value(&request_key(&request)).is_some())
-    }
+/// A manifest counts it as sent, and it had not come.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Missing {
+    /// The agency that counts it.
+    pub agency: String,
+    /// The entry of its newest manifest that does.
+    pub entry: u64,
+    /// When that was said, Unix nanoseconds.
+    pub at: u64,
 }
 
 /// A concern came outside any agreement and is to be looked at.
@@ -73,16 +60,14 @@ pub struct Review {
     pub accepted_at: u64,
 }
 
-/// All values under a prefix with their keys and the entry numbers at their ends, at most so many.
+/// All values under a prefix with the numbers at the ends of their keys, at most so many.
 pub fn numbered<T: DeserializeOwned>(
     view: &impl View,
     prefix: &[u8],
     most: usize,
-) -> Vec<(Vec<u8>, u64, T)> {
+) -> Vec<(u64, T)> {
     let found = view.under(prefix, most).into_iter();
-    let read = found.filter_map(|(key, value)| {
-        let (entry, value) = (entry_of(&key)?, postcard::from_bytes(&value).ok()?);
-        Some((key, entry, value))
-    });
-    read.collect()
+    found
+        .filter_map(|(key, value)| Some((entry_of(&key)?, postcard::from_bytes(&value).ok()?)))
+        .collect()
 }

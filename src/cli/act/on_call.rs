@@ -1,6 +1,7 @@
-//! What on-call staff do about a delivery: `called`, `dealing`.
+//! What on-call staff do about a delivery, `called` and `dealing`, and about what no deadline shows,
+//! `settle`.
 //!
-//! Each is an entry that names the person. Neither acknowledges, and no clock stops.
+//! Each is an entry that names the person. None acknowledges, and no clock stops.
 //!
 //! Knows: wire::client, domain, proto.
 
@@ -18,7 +19,7 @@ use crate::{
         speaker::{Speaker, answered},
     },
     domain::ids::{EntryNumber, InboxId},
-    proto::{self, GetConcernResponse, Person, RecordCallRequest, TakeCareRequest},
+    proto::{self, GetConcernResponse, Person, RecordCallRequest, SettleRequest, TakeCareRequest},
     wire::client::{self, Client},
 };
 
@@ -150,6 +151,43 @@ impl Dealing {
         care.request_id = request_id(&proto::encode(&care));
         let said = answered(client.status().take_care(care)).await?.into_inner();
         self.about.print("being dealt with", said.entry, said.duplicate)
+    }
+}
+
+/// Say that you have seen to what no deadline shows
+///
+/// An urgent concern that was refused and has reached its recipient another way, what a manifest
+/// counts wrongly, a review that nobody was asked for. It is raised no longer; the entry names you
+/// and says why.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cairn settle 42 --reason told_by_phone --name \"A. Person\" \
+    --post \"on call\" --system x/systems/operator/on-call")]
+pub(crate) struct Settle {
+    /// The entry of the refusal, of the manifest, or of the concern to be reviewed
+    entry: EntryNumber,
+    /// Why, as a code such as told_by_phone, sent_again or counted_wrongly
+    #[arg(long, value_name = "CODE", value_parser = super::code)]
+    reason: String,
+    #[command(flatten)]
+    speaker: Speaker,
+    #[command(flatten)]
+    who: Who,
+    /// How to print what was said
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+impl Settle {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let client = self.speaker.client()?;
+        let (entry, reason) = (self.entry.0, self.reason);
+        let by = Some(self.who.person());
+        let mut settled = SettleRequest { request_id: Vec::new(), entry, by, reason };
+        settled.request_id = request_id(&proto::encode(&settled));
+        let said = answered(client.status().settle(settled)).await;
+        let said = said.with_context(|| format!("entry {entry}"))?.into_inner();
+        let said = Said { what: "seen to", entry: said.entry, before: said.duplicate };
+        print_said(entry, &[said], self.output)
     }
 }
 

@@ -8,8 +8,8 @@ use crate::{
     clock::Moment,
     proto::{
         self, BeginMirrorRequest, ConsoleAccess, EntryType, Envelope, Facts, GetEntryRequest,
-        Person, QueryRequest, RecordCallRequest, SignedChange, Statement, TakeCareRequest,
-        statement::Act,
+        Person, QueryRequest, RecordCallRequest, SettleRequest, SignedChange, Statement,
+        TakeCareRequest, statement::Act,
     },
 };
 
@@ -185,6 +185,11 @@ pub(super) fn detail(about: &Facts, detail: &[u8]) -> Result<Fields, proto::Unde
             let care: TakeCareRequest = proto::decode(detail)?;
             said.who("by", care.by.as_ref());
             said.text("until", &Moment::of_seconds(care.until).rfc3339());
+        }
+        EntryType::Settled => {
+            let settled: SettleRequest = proto::decode(detail)?;
+            said.who("by", settled.by.as_ref());
+            said.text("reason", &settled.reason);
         }
         EntryType::ConsoleAccess => {
             let access: ConsoleAccess = proto::decode(detail)?;

@@ -11,11 +11,7 @@ use axum::{
 use maud::{Markup, html};
 
 use crate::{
-    broker::{
-        Broker,
-        raised::Raised,
-        records::{Missing, Refused, Review},
-    },
+    broker::{Broker, raised::Raised},
     clock::Moment,
     console::{
         answer::Page,
@@ -35,10 +31,10 @@ pub(in crate::console) async fn page(
     let (broker, now) = (&console.broker, visit.now);
     let main = html! {
         h1 { "Also to look at" }
-        p.lead { "What no deadline shows. Each line goes away by itself once somebody has seen to it." }
-        (refused(broker, &raised.refused, now))
-        (missing(broker, &raised.missing, now))
-        (reviews(broker, &raised.reviews, now))
+        p.lead { "What no deadline shows. Each line says what ends it." }
+        (refused(broker, &raised, now))
+        (missing(broker, &raised, now))
+        (reviews(broker, &raised, now))
         (quiet(broker, &raised.quiet))
         p { a href="/" { "Now" } }
     };
@@ -54,17 +50,17 @@ pub(super) fn summary(raised: &Raised, now: Moment) -> Markup {
             section aria-labelledby="raised" {
                 h2 #raised { "Also to look at" }
                 ul.silent {
-                    @if !raised.refused.is_empty() {
-                        li.ill { a href="/raised#refused" { (words::count(raised.refused.len() as u64, "urgent concern")) }
+                    @if raised.refused_count > 0 {
+                        li.ill { a href="/raised#refused" { (words::count(raised.refused_count, "urgent concern")) }
                             " refused, and the sender may not know." }
                     }
-                    @if !raised.missing.is_empty() {
-                        li.ill { a href="/raised#missing" { (words::count(raised.missing.len() as u64, "manifest")) }
-                            " counting what has not come: " (words::count(raised.missing_count(), "statement")) "." }
+                    @if raised.missing_count > 0 {
+                        li.ill { "Counted as sent, and not here: " (words::count(raised.missing_count, "statement"))
+                            ", by " a href="/raised#missing" { (words::count(raised.missing.len() as u64, "manifest")) } "." }
                     }
-                    @if !raised.reviews.is_empty() {
+                    @if raised.reviews_count > 0 {
                         li class=[(late > 0).then_some("ill")] {
-                            a href="/raised#reviews" { (words::count(raised.reviews.len() as u64, "concern")) }
+                            a href="/raised#reviews" { (words::count(raised.reviews_count, "concern")) }
                             " outside any agreement to be reviewed"
                             @if late > 0 { ", " (words::grouped(late)) " of them late" } "." }
                     }
@@ -78,17 +74,29 @@ pub(super) fn summary(raised: &Raised, now: Moment) -> Markup {
     }
 }
 
-fn refused(broker: &Broker, refused: &[(u64, Refused)], now: Moment) -> Markup {
+/// Of a list that is cut, how much of it is shown.
+fn cut(shown: usize, of: u64) -> Markup {
+    html! { @if (shown as u64) < of { p { "The first " (words::grouped(shown as u64)) " of " (words::grouped(of)) "." } } }
+}
+
+fn refused(broker: &Broker, raised: &Raised, now: Moment) -> Markup {
     html! {
         section aria-labelledby="refused" {
             h2 #refused { "Urgent concerns that were refused" }
-            @if refused.is_empty() { p { "None." } } @else {
-                p { "Each is still with its sender. Ring them: ask whether it was sent again, or told by telephone." }
+            @if raised.refused.is_empty() { p { "None." } } @else {
+                p { "Each is still with its sender. Ring them: ask whether it was sent again, or told by telephone. "
+                    "It is over once it is accepted under its own reference, or somebody on call says why: "
+                    code { "cairn settle ENTRY --reason told_by_phone" } "." }
+                (cut(raised.refused.len(), raised.refused_count))
                 ul.silent {
-                    @for (entry, it) in refused {
-                        li { (words::urgency(&it.urgency)) " from " (it.inbox.agency()) ", "
-                            (words::time(Moment(it.at), now)) ": " code { (it.code) } " (entry " (entry) "). "
-                            "Not yet fetched by " (it.inbox) ". " (telephone(broker, it.inbox.as_str())) }
+                    @for it in &raised.refused {
+                        @let known = it.inbox.as_ref().map(|inbox| inbox.as_str()).unwrap_or_default();
+                        li.ill { (words::urgency(&it.urgency)) " from " a href={ "/agencies/" (it.agency) } { (it.agency) } ", "
+                            (words::time(Moment(it.at), now)) ": " code { (it.code) } " (entry " (it.entry) "). "
+                            @if known.is_empty() { "It has no inbox that could be told: ring the agency." }
+                            @else if broker.waits_at(known, it.entry) { "Not yet fetched by " (known) ". " }
+                            @else { (known) "'s system has the notice. " }
+                            (telephone(broker, known)) }
                     }
                 }
             }
@@ -96,7 +104,7 @@ fn refused(broker: &Broker, refused: &[(u64, Refused)], now: Moment) -> Markup {
     }
 }
 
-fn missing(broker: &Broker, missing: &[(String, u64, Missing)], now: Moment) -> Markup {
+fn missing(broker: &Broker, raised: &Raised, now: Moment) -> Markup {
     let desk = |agency: &str| {
         let directory = broker.directory();
         directory.inboxes_of(agency).next().map(ToString::to_string).unwrap_or_default()
@@ -104,14 +112,16 @@ fn missing(broker: &Broker, missing: &[(String, u64, Missing)], now: Moment) -> 
     html! {
         section aria-labelledby="missing" {
             h2 #missing { "Counted as sent, and not here" }
-            @if missing.is_empty() { p { "Nothing." } } @else {
-                p { "By its manifest an agency counts these as sent. They never came: something between its records and this exchange loses them." }
+            @if raised.missing.is_empty() { p { "Nothing." } } @else {
+                p { "By its manifest an agency counts these as sent. They never came: something between its records and this exchange loses them. "
+                    "Each is over once it has come. What was counted wrongly is settled: "
+                    code { "cairn settle ENTRY --reason counted_wrongly" } "." }
                 ul.silent {
-                    @for (agency, entry, it) in missing {
-                        li { (words::count(it.requests.len() as u64, "statement")) " of "
-                            a href={ "/agencies/" (agency) } { (agency) } ", by its manifest of "
-                            (words::time(Moment(it.said_at), now)) " (entry " (entry) "). "
-                            (telephone(broker, &desk(agency))) }
+                    @for (it, count) in &raised.missing {
+                        li.ill { (words::count(*count, "statement")) " of "
+                            a href={ "/agencies/" (it.agency) } { (it.agency) } ", by its manifest of "
+                            (words::time(Moment(it.at), now)) " (entry " (it.entry) "). "
+                            (telephone(broker, &desk(&it.agency))) }
                     }
                 }
             }
@@ -119,16 +129,19 @@ fn missing(broker: &Broker, missing: &[(String, u64, Missing)], now: Moment) -> 
     }
 }
 
-fn reviews(broker: &Broker, reviews: &[(u64, Review)], now: Moment) -> Markup {
+fn reviews(broker: &Broker, raised: &Raised, now: Moment) -> Markup {
     html! {
         section aria-labelledby="reviews" {
             h2 #reviews { "Outside any agreement" }
-            @if reviews.is_empty() { p { "None." } } @else {
-                p { "These were too urgent to wait for an agreement. The reviewer of the sender's area has a working day to look at each." }
+            @if raised.reviews.is_empty() { p { "None." } } @else {
+                p { "These were too urgent to wait for an agreement. The reviewer of the sender's area has a working day to look at each. "
+                    "Where nobody was asked, somebody on call says what came of it: "
+                    code { "cairn settle CONCERN --reason sharing_was_right" } "." }
+                (cut(raised.reviews.len(), raised.reviews_count))
                 ul.silent {
-                    @for (concern, it) in reviews {
+                    @for (concern, it) in &raised.reviews {
                         @let late = it.due <= now.seconds();
-                        li { (words::urgency(&it.urgency)) " "
+                        li class=[late.then_some("ill")] { (words::urgency(&it.urgency)) " "
                             a href={ "/concerns/" (concern) } { "Concern " (concern) } " from " (it.sender) ", "
                             (words::time(Moment(it.accepted_at), now)) ". "
                             @match &it.reviewer {

@@ -16,7 +16,7 @@ use super::{IndexError, Watermark, run::RunMeta, shelf::Shelf};
 const MANIFEST: &[u8] = b"m";
 /// Goes up whenever page, run or manifest are laid out otherwise, or the fold means other keys or
 /// values.
-const VERSION: u8 = 6;
+const VERSION: u8 = 7;
 
 /// Which runs there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

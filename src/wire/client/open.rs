@@ -255,6 +255,11 @@ pub fn written(incoming: &Incoming, opened: &Opened) -> Value {
                 put("type", "refusal".into());
                 put("urgency", facts.urgency.into());
                 put("code", facts.code.into());
+                let id = &incoming.refused_request_id;
+                put(
+                    "request_id",
+                    id.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into(),
+                );
             }
             EntryType::ReviewAsked => {
                 put("type", "review_asked".into());

@@ -5,15 +5,15 @@
 
 use tonic::{Request, Response, Status};
 
-use super::Services;
+use super::{Services, failed};
 use crate::{
-    broker::ask,
+    broker::{Error, ask},
     directory::Role,
     identity::Peer,
     proto::{
         GetSummaryRequest, GetSummaryResponse, ListWaitingRequest, ListWaitingResponse,
-        RecordCallRequest, RecordCallResponse, StateCount, TakeCareRequest, TakeCareResponse,
-        status_service_server::StatusService,
+        RecordCallRequest, RecordCallResponse, SettleRequest, SettleResponse, StateCount,
+        TakeCareRequest, TakeCareResponse, status_service_server::StatusService,
     },
     wire::{paging, status},
 };
@@ -70,10 +70,13 @@ impl StatusService for Services {
                 counts.into_iter().map(|(state, count)| StateCount { state, count }).collect();
             summary = GetSummaryResponse { open, states, size: summary.size, ..Default::default() };
         } else {
-            let raised = self.broker.raised();
-            summary.refused_urgent = raised.refused.len() as u64;
-            summary.missing = raised.missing_count();
-            summary.reviews = raised.reviews.len() as u64;
+            let broker = self.broker.clone();
+            // It walks: not for an async thread.
+            let raised = tokio::task::spawn_blocking(move || broker.raised()).await;
+            let raised = raised.map_err(|error| failed(Error::Broken(error.to_string())))?;
+            summary.refused_urgent = raised.refused_count;
+            summary.missing = raised.missing_count;
+            summary.reviews = raised.reviews_count;
             summary.reviews_late = raised.reviews_late(self.broker.now());
             summary.quiet_agencies = raised.quiet.len() as u64;
         }
@@ -88,6 +91,16 @@ impl StatusService for Services {
         let recorded = self.broker.record_call(&peer, request.into_inner()).await;
         let (entry, duplicate) = recorded.map_err(|error| status::status(&error))?;
         Ok(Response::new(RecordCallResponse { entry, duplicate }))
+    }
+
+    async fn settle(
+        &self,
+        request: Request<SettleRequest>,
+    ) -> Result<Response<SettleResponse>, Status> {
+        let peer = self.caller(&request, "StatusService/Settle").await?;
+        let recorded = self.broker.settle(&peer, request.into_inner()).await;
+        let (entry, duplicate) = recorded.map_err(|error| status::status(&error))?;
+        Ok(Response::new(SettleResponse { entry, duplicate }))
     }
 
     async fn take_care(
