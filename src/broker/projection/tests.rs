@@ -203,7 +203,10 @@ impl<'a> Life<'a> {
                 Facts { next_inbox, ..self.step(EntryType::Redirection, &holder) }
             }
             Next::Urgency(urgency) => {
-                let before = Urgency::effective(Some(&self.record(1).urgency)).0;
+                let open = [0, 1].map(|which| self.record(which)).into_iter();
+                let undecided = open.into_iter().find(DeliveryRecord::is_undecided);
+                let before = undecided.unwrap_or_else(|| self.record(1)).urgency;
+                let before = Urgency::effective(Some(&before)).0;
                 let mut facts = self.step(EntryType::UrgencyChange, "police/duty");
                 facts.inbox.clear();
                 facts.urgency = urgency.as_str().into();

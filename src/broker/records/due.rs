@@ -121,6 +121,9 @@ impl DueBy {
     /// it.
     #[must_use]
     pub fn raised(self, before: &Self, entry: u64) -> Self {
+        if self.due == 0 {
+            return *before;
+        }
         let sooner = |one: u64, other: u64| match (one, other) {
             (0, at) | (at, 0) => at,
             (one, other) => one.min(other),
