@@ -203,7 +203,7 @@ impl<'a> Check<'a> {
             self.problem(entry, Some(at), "it is of a type that is not known here".into());
         }
         // Statements are numbered; the exchange's own records are not.
-        if kind >= EntryType::Concern || facts.sender_number > 0 {
+        if kind.is_statement() || facts.sender_number > 0 {
             let sender = format!("sender {}", facts.sender);
             self.number(entry, at, sender, facts.sender_number);
         }

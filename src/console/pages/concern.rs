@@ -243,10 +243,10 @@ impl Concern<'_> {
         let who = match (step.by.as_str(), step.inbox.as_str(), step.sender.as_str()) {
             ("", _, "") => "by this exchange".to_owned(),
             ("", "", sender) => format!("by {sender}'s system"),
-            ("", inbox, _) if step.kind >= EntryType::Concern => format!("by {inbox}'s system"),
+            ("", inbox, _) if step.kind.is_statement() => format!("by {inbox}'s system"),
             ("", inbox, _) => format!("about {inbox}"),
             (by, "", sender) => format!("by {by}, {sender}"),
-            (by, inbox, _) if step.kind < EntryType::Concern => format!("by {by}, about {inbox}"),
+            (by, inbox, _) if !step.kind.is_statement() => format!("by {by}, about {inbox}"),
             (by, inbox, _) => format!("by {by}, {inbox}"),
         };
         let escalated = step.kind == EntryType::Escalation;

@@ -249,8 +249,9 @@ impl World {
         self.on_call.status().get_summary(GetSummaryRequest {}).await.unwrap().into_inner()
     }
 
-    /// Verifies the files of a stopped world (I5): the journal byte for byte, the index rebuilt =
-    /// the index as it was. Gives the size of the ledger.
+    /// Verifies the files of a stopped world (I3, I5), as `cairn fsck` and `cairn reindex` do: the
+    /// journal byte for byte, the ledger in it entry by entry, the index rebuilt = the index as it
+    /// was. Gives the size of the ledger.
     pub fn is_sound(&self) -> u64 {
         launch::settled();
         let data = self.data();
@@ -258,6 +259,9 @@ impl World {
         let report =
             journal::fsck(&data.journal(), stopped, &mut |_| false, &mut |_, _| {}).unwrap();
         assert!(report.is_sound(), "{:?}", report.problems);
+        let ledger =
+            audit::fsck::check_ledger(&data.journal(), &self.vkey, &mut |_, _| {}).unwrap();
+        assert!(ledger.is_sound(), "{:?}", ledger.problems);
         let reindexed = data.reindex(&mut |_, _| {}).unwrap();
         assert_eq!(reindexed.old_hash, Some(reindexed.new_hash), "the index is a fold");
         reindexed.size
