@@ -10,6 +10,8 @@
 
 mod collector;
 
+use std::io::IsTerminal;
+
 use http::HeaderMap;
 use opentelemetry::{
     Context,
@@ -76,11 +78,18 @@ pub fn start_with_spans(
 fn lines(filter: &str, json: bool) -> Boxed {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let others = filter_fn(|what| !is_span(what)).with_max_level_hint(LevelFilter::TRACE);
-    let layer = fmt::layer().with_writer(std::io::stderr);
+    // Colours are for a screen: in a file or a journal they would stand between the words.
+    let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(has_colours());
     match json {
         true => layer.json().flatten_event(true).with_filter(filter.and(others)).boxed(),
         false => layer.with_target(false).with_filter(filter.and(others)).boxed(),
     }
+}
+
+/// Whether the lines go to a screen whose owner has not asked for none, by `NO_COLOR`.
+fn has_colours() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !unwanted
 }
 
 /// Whether it is a span that this program makes.

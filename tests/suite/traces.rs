@@ -222,6 +222,7 @@ async fn a_collector_that_does_not_answer_slows_nothing() {
         }
     };
     timeout(PATIENCE, said).await.expect("it is said");
+    assert!(!process.traces().contains('\u{1b}'), "in a file no colours stand between the words");
     submits(&world, 100, &[]).await;
     process.stop();
     world.is_sound();
