@@ -169,7 +169,8 @@ fn line(row: &Row, detail: &[u8], names: &Names) -> Option<Line> {
         EntryType::ToldByPhone => {
             let call: RecordCallRequest = proto::decode(detail).unwrap_or_default();
             let (by, told) = (post(call.by.as_ref()), post(call.told.as_ref()));
-            (told, format!("rung on {} by the {by}; the number was read back", call.number))
+            let back = if call.read_back { "was read back" } else { "was not read back" };
+            (told, format!("rung on {} by the {by}; the number {back}", call.number))
         }
         EntryType::Acknowledgement => (actor(detail, inbox), "acknowledged it".into()),
         EntryType::Decision => {
