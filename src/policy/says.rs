@@ -181,8 +181,8 @@ fn extension_facts(
     named(approver.as_ref())?;
     reason(why, "must say why, as a code such as awaiting_medical")?;
     let refused = |field, rule| Err(Refusal::FieldInvalid { field, rule });
-    if person.as_ref().zip(approver.as_ref()).is_some_and(|(one, other)| is_same(one, other)) {
-        return refused("approver", "must be somebody else: nobody gives themselves more time");
+    if let Some((one, other)) = person.as_ref().zip(approver.as_ref()) {
+        must_be_two(one, other).or_else(|rule| refused("approver", rule))?;
     }
     let last = now.after(limits::EXTENSION_TIME_MAX);
     if Moment::of_seconds(*until) <= now || last < Moment::of_seconds(*until) {
@@ -203,13 +203,22 @@ fn extension_facts(
     Ok(())
 }
 
-/// Whether two are the same member of staff, as far as one can see.
-fn is_same(one: &Person, other: &Person) -> bool {
-    let same = |one: &str, other: &str| {
-        let (one, other) = (one.trim(), other.trim());
-        !one.is_empty() && one.to_lowercase() == other.to_lowercase()
+/// Two members of staff, as far as one can see: like is compared with like, however it is written.
+fn must_be_two(one: &Person, other: &Person) -> Result<(), &'static str> {
+    let plain = |text: &str| -> String {
+        text.to_lowercase().chars().filter(|char| char.is_alphanumeric()).collect()
     };
-    same(&one.staff_id, &other.staff_id) || same(&one.name, &other.name)
+    let both = [(&one.name, &other.name), (&one.staff_id, &other.staff_id)];
+    let both = both.map(|(one, other)| (plain(one), plain(other)));
+    let mut shared = both.iter().filter(|(one, other)| !one.is_empty() && !other.is_empty());
+    if shared.clone().next().is_none() {
+        return Err("must be named as `person` is, so that one sees that they are two: both by \
+                    name, or both by staff_id");
+    }
+    match shared.any(|(one, other)| one == other) {
+        true => Err("must be somebody else: nobody gives themselves more time"),
+        false => Ok(()),
+    }
 }
 
 fn manifest_is_in_bounds(manifest: &proto::Manifest) -> Result<(), Refusal> {
@@ -251,5 +260,30 @@ fn outcome_is_known(decision: &proto::Decision) -> Result<(), Refusal> {
             rule: "no_further_action needs a reason of the code list `no_further_action_reason`",
         }),
         false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_agrees_with_themselves_however_they_write_their_name() {
+        let person = |name: &str, staff_id: &str| Person {
+            name: name.into(),
+            staff_id: staff_id.into(),
+            ..Person::default()
+        };
+        let are_two = |one: Person, other: Person| must_be_two(&one, &other).is_ok();
+        assert!(are_two(person("A. Person", ""), person("B. Senior", "")));
+        assert!(are_two(person("A. Person", "17"), person("", "18")));
+        assert!(are_two(person("A. Person", "17"), person("B. Senior", "")));
+        for same in ["A. Person", "A.Person", " a person", "A. PERSON."] {
+            assert!(!are_two(person("A. Person", ""), person(same, "")), "{same}");
+        }
+        assert!(!are_two(person("A. Person", "17"), person("Anna Person", "1-7")));
+        // Whether these are two nobody can see.
+        assert!(!are_two(person("A. Person", ""), person("", "18")));
+        assert!(!are_two(person("...", ""), person("B. Senior", "")));
     }
 }

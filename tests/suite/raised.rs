@@ -83,7 +83,7 @@ async fn more_time_is_a_statement_that_somebody_senior_agreed_to_and_brings_its_
         more_time("acknowledge", until, "B. Senior"),
         more_time("decide", before.decision_due - 1, "B. Senior"),
         more_time("decide", before.decision_due + 29 * 24 * HOUR, "B. Senior"),
-        more_time("decide", until, "a. tester"),
+        more_time("decide", until, "a.tester"),
     ] {
         assert_eq!(code(ask(act).await), "field_invalid");
     }
@@ -102,6 +102,8 @@ async fn more_time_is_a_statement_that_somebody_senior_agreed_to_and_brings_its_
         (told["type"].as_str(), told["not_done"].as_str()),
         (Some("extension"), Some("decide"))
     );
+    assert_eq!(told["asked_by"], json!({"name": "A. Tester", "post": "duty officer"}));
+    assert_eq!(told["agreed_by"], json!({"name": "B. Senior", "post": "service manager"}));
     // A third of the new time later its own deputy's rung is climbed.
     world.clock.set(Moment::of_seconds(after.next_rung_at));
     let anew = climbed(&world, entry, 3).await;

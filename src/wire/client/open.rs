@@ -25,7 +25,8 @@ use crate::{
         ids::InboxId,
     },
     proto::{
-        self, Concern, EntryType, Facts, Incoming, Signature, Statement, Wrap, statement::Act,
+        self, Concern, EntryType, Facts, Incoming, Person, Signature, Statement, Wrap,
+        statement::Act,
     },
 };
 
@@ -294,6 +295,8 @@ pub fn written(incoming: &Incoming, opened: &Opened) -> Value {
                     put("not_done", more.duty.as_str().into());
                     put("until", Moment::of_seconds(more.until).rfc3339().into());
                     put("reason", more.reason.as_str().into());
+                    put("asked_by", named(more.person.as_ref()));
+                    put("agreed_by", named(more.approver.as_ref()));
                 }
                 Some(Act::Manifest(manifest)) => {
                     let ids = &manifest.request_ids;
@@ -311,6 +314,14 @@ pub fn written(incoming: &Incoming, opened: &Opened) -> Value {
         }
     }
     Value::Object(line)
+}
+
+/// A member of staff as far as the statement names them, with the post.
+fn named(person: Option<&Person>) -> Value {
+    let Some(person) = person else { return Value::Null };
+    let said = [("name", &person.name), ("staff_id", &person.staff_id), ("post", &person.post)];
+    let said = said.into_iter().filter(|(_, text)| !text.is_empty());
+    Value::Object(said.map(|(name, text)| (name.to_owned(), text.as_str().into())).collect())
 }
 
 fn kind(act: Option<&Act>) -> &'static str {
