@@ -155,8 +155,8 @@ pub const ESCALATION_INTERVAL: Duration = Duration::from_secs(1);
 pub const CARE_TIME_MAX: Duration = Duration::from_secs(12 * 3600);
 /// How much longer than now a decision or the feedback may be given.
 pub const EXTENSION_TIME_MAX: Duration = Duration::from_secs(28 * 24 * 3600);
-/// Minutes that a time of an inbox's own may have.
-pub const OWN_TIME_MINUTES_MAX: u32 = 100_000;
+/// As how many minutes a working day counts, of which a time of an inbox's own must be less.
+pub const WORKING_DAY_MINUTES: u32 = 480;
 /// Profiles under which one agreement is run.
 pub const PROFILES_MAX: usize = 16;
 /// Request ids that one manifest counts.

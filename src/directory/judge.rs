@@ -16,7 +16,8 @@ use crate::{
         sign::{DIRECTORY_TYPE, PublicKey, verify_dsse},
     },
     domain::{
-        calendar,
+        calendar::{self, Clock},
+        deadline::Duty,
         ids::{AgencyId, AgreementId, InboxId, SystemName},
         profile::Profile,
         refusal::Refusal,
@@ -269,18 +270,36 @@ impl Directory {
     }
 }
 
-/// Times of an inbox's own: each urgency once, and such that a mistake is seen.
+/// What [`judge_own_times`] asks for. A test holds it to the times of the urgencies.
+const OWN_TIMES_RULE: &str = "must be at most one for each urgency, with fewer minutes than the \
+    urgency has: to acknowledge and to decide immediate 15 and 60, urgent 60 and 240, prompt 240 \
+    and 480, routine 480 and 1440, information 1440 and no time to decide, a \
+    working day being 480; 0 in one of the two leaves it as it is";
+
+/// Times of an inbox's own: each urgency once, and each makes something sooner, so that a mistake
+/// is seen.
 fn judge_own_times(own: &[proto::OwnTime]) -> Result<(), Refusal> {
-    let known = |own: &proto::OwnTime| Urgency::parse(&own.urgency).is_some();
-    let minutes = own.iter().flat_map(|own| [own.acknowledge_minutes, own.decide_minutes]);
     let urgencies: BTreeSet<&str> = own.iter().map(|own| own.urgency.as_str()).collect();
-    let bounded = minutes.max().is_none_or(|most| most <= limits::OWN_TIME_MINUTES_MAX);
-    match own.iter().all(known) && urgencies.len() == own.len() && bounded {
+    match urgencies.len() == own.len() && own.iter().all(tightens) {
         true => Ok(()),
-        false => {
-            let rule = "must be at most one for each urgency, of at most 100,000 minutes";
-            Err(invalid("inbox.own_times", rule))
-        }
+        false => Err(invalid("inbox.own_times", OWN_TIMES_RULE)),
+    }
+}
+
+fn tightens(own: &proto::OwnTime) -> bool {
+    let Some(urgency) = Urgency::parse(&own.urgency) else { return false };
+    let said = [(Duty::Acknowledge, own.acknowledge_minutes), (Duty::Decide, own.decide_minutes)];
+    let mut said = said.into_iter().filter(|(_, minutes)| *minutes > 0).peekable();
+    let sooner = |(duty, minutes)| minutes < minutes_allowed(duty, urgency);
+    said.peek().is_some() && said.all(sooner)
+}
+
+/// How many minutes an urgency has for a duty; 0 where there is nothing to do.
+fn minutes_allowed(duty: Duty, urgency: Urgency) -> u32 {
+    match duty.time_allowed(urgency) {
+        Some(Clock::Elapsed(minutes) | Clock::WorkingMinutes(minutes)) => minutes,
+        Some(Clock::WorkingDays(days)) => days * limits::WORKING_DAY_MINUTES,
+        Some(Clock::CalendarDays(_) | Clock::NextSchoolDay) | None => 0,
     }
 }
 
@@ -302,5 +321,33 @@ fn bounded(field: &'static str, text: &str, most: usize) -> Result<(), Refusal> 
     match text.is_empty() || text.len() > most {
         true => Err(invalid(field, "must not be empty, nor longer than its bound")),
         false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(urgency: &str, acknowledge_minutes: u32, decide_minutes: u32) -> bool {
+        let urgency = urgency.to_owned();
+        judge_own_times(&[proto::OwnTime { urgency, acknowledge_minutes, decide_minutes }]).is_ok()
+    }
+
+    #[test]
+    fn a_time_of_its_own_is_shorter_than_the_urgencys_and_the_rule_says_how_short() {
+        for urgency in Urgency::ALL {
+            let word = urgency.as_str();
+            let [acknowledge, decide] =
+                [Duty::Acknowledge, Duty::Decide].map(|duty| minutes_allowed(duty, urgency));
+            let decide_said = if decide == 0 { "no time".into() } else { decide.to_string() };
+            let said = format!("{word} {acknowledge} and {decide_said}");
+            assert!(OWN_TIMES_RULE.contains(&said), "{said}");
+            assert!(judged(word, acknowledge - 1, 0) && !judged(word, acknowledge, 0));
+            assert!(!judged(word, 0, decide), "{word}: what is no sooner");
+            assert!(!judged(word, 1, decide.max(1)), "{word}: one of them is no sooner");
+            assert!(decide == 0 || judged(word, 0, decide - 1));
+            assert!(!judged(word, 0, 0), "{word}: nothing of its own");
+        }
+        assert!(!judged("urgently", 1, 0));
     }
 }

@@ -167,10 +167,14 @@ async fn an_inbox_can_be_stricter_with_itself_and_never_looser() {
         &[("immediate", 100_001, 0)][..],
         &[("urgently", 1, 0)],
         &[("urgent", 30, 0), ("urgent", 20, 0)],
+        &[("urgent", 0, 0)],
+        &[("urgent", 60, 0)],
+        &[("urgent", 30, 240)],
+        &[("information", 60, 60)],
     ] {
         assert_eq!(code(own_times(wrong).await), "field_invalid");
     }
-    own_times(&[("immediate", 6, 0), ("urgent", 600, 30)]).await.unwrap();
+    own_times(&[("immediate", 6, 0), ("urgent", 0, 30)]).await.unwrap();
     let due = async |urgency: &str| {
         let (entry, accepted) = sent_to_school(&world, urgency, urgency).await;
         let delivery = delivery(&world, entry).await;
