@@ -27,7 +27,7 @@ pub(super) enum What {
     Begun,
     /// Somebody on call is dealing with it.
     CaredFor,
-    /// It is done, or there is nothing left to do.
+    /// It is done, there is nothing left to do, or there is more time for it.
     Over,
 }
 
@@ -67,7 +67,8 @@ pub(super) enum Stands {
     Undone,
     /// Somebody is dealing with it, as this entry says.
     CaredFor(u64),
-    /// It is done, or there is nothing left to do.
+    /// It is done, there is nothing left to do, or there is more time: nobody on the ladder that it
+    /// has now was told yet.
     Over,
 }
 
@@ -124,11 +125,19 @@ pub(super) fn stands(broker: &Broker, key: &Key, now: Moment) -> Option<(Deliver
     let all = broker.deliveries(key.concern).into_iter();
     let record = all.into_iter().find(|record| record.delivery.addressed == key.addressed)?;
     let stands = match record.cared_for {
-        _ if !record.duties().contains(&key.duty) => Stands::Over,
+        _ if !record.duties().contains(&key.duty) || has_time(&record, key.duty, now) => {
+            Stands::Over
+        }
         Some((entry, until)) if until > now.seconds() => Stands::CaredFor(entry),
         _ => Stands::Undone,
     };
     Some((record, stands))
+}
+
+/// Whether a duty is not due yet and its ladder not begun: it was given more time, or the concern
+/// another urgency, since somebody was told.
+fn has_time(record: &DeliveryRecord, duty: Duty, now: Moment) -> bool {
+    record.rung_of(duty).is_none() && record.due.of(duty).due > now.seconds()
 }
 
 impl Notice {
@@ -206,7 +215,7 @@ impl Notice {
             What::CaredFor => {
                 format!("Concern {concern} for {inbox}: somebody on call is dealing with it")
             }
-            What::Over => format!("Concern {concern} for {inbox}: this has been done"),
+            What::Over => format!("Concern {concern} for {inbox}: this is done, or has more time"),
         }
     }
 

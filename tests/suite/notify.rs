@@ -30,8 +30,9 @@ use tokio::{
 };
 
 use crate::{
-    escalation::{at_minute, ladder},
+    escalation::{at_minute, delivery, ladder},
     process::PATIENCE,
+    raised::more_time,
     support::{World, next, statements::*},
 };
 
@@ -278,6 +279,37 @@ async fn an_incident_ends_when_what_was_to_be_done_is_and_no_sooner() {
         (&over["event_action"], &over["dedup_key"]),
         (&json!("resolve"), &begun["dedup_key"])
     );
+    world.check().await;
+}
+
+/// More time ends an incident: nobody is to be woken for what is not due yet. Once its new ladder is
+/// climbed, it rings again.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_time_ends_an_incident_until_the_new_ladder_is_climbed() {
+    let mut webhook = Webhook::new().await;
+    let url = webhook.url.clone();
+    let world = world(async |world| channel(world, ChannelKind::PagerDuty, &url)).await;
+    let (entry, accepted) = send(&world, "urgent", json!({"exercise": false})).await;
+    let school = world.agency("school").clone();
+    for act in [stored(), acknowledged()] {
+        say(&school, entry, "school/duty", act).await.unwrap();
+    }
+    // A third of the four hours to decide.
+    at_minute(&world, accepted, 81);
+    let begun = webhook.next().await.json();
+    assert_eq!(begun["event_action"], "trigger");
+    let before = delivery(&world, entry).await.decision_due;
+    let until = before + 3 * 3_600;
+    say(&school, entry, "school/duty", more_time("decide", until, "B. Senior")).await.unwrap();
+    let over = webhook.next().await.json();
+    assert_eq!(
+        (&over["event_action"], &over["dedup_key"]),
+        (&json!("resolve"), &begun["dedup_key"])
+    );
+    world.clock.set(Moment::of_seconds(delivery(&world, entry).await.next_rung_at));
+    let anew = webhook.next().await.json();
+    assert_eq!(anew["event_action"], "trigger");
+    assert!(anew["payload"]["summary"].as_str().unwrap().contains("nobody has decided"));
     world.check().await;
 }
 

@@ -27,7 +27,7 @@ use crate::{
 const HOUR: u64 = 3_600;
 
 /// More time for a duty, agreed by this person.
-fn more_time(duty: &str, until: u64, approver: &str) -> Act {
+pub fn more_time(duty: &str, until: u64, approver: &str) -> Act {
     let approver =
         Some(Person { name: approver.into(), post: "service manager".into(), ..person().unwrap() });
     let (duty, reason) = (duty.to_owned(), "awaiting_medical".to_owned());
