@@ -3,6 +3,7 @@
 mod browser;
 mod certificates;
 mod door;
+mod marks;
 mod pages;
 mod person;
 

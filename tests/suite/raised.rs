@@ -35,7 +35,7 @@ pub fn more_time(duty: &str, until: u64, approver: &str) -> Act {
 }
 
 /// What an agency says of no entry.
-async fn of_agency(client: &Client, act: Act) -> Result<SubmitResponse, ClientError> {
+pub async fn of_agency(client: &Client, act: Act) -> Result<SubmitResponse, ClientError> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).unwrap();
     client.submit(&client.compose(|composer| composer.of_agency(id, act))).await

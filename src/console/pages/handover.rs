@@ -11,9 +11,9 @@ use axum::{
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::rows;
+use super::{raised, rows};
 use crate::{
-    broker::records,
+    broker::{raised::Raised, records},
     clock::Moment,
     console::{
         answer::Page,
@@ -42,12 +42,15 @@ struct Shift {
     counts: BTreeMap<i32, u64>,
     /// The entries of rungs, calls, and who dealt with what, the newest first; and their concerns.
     told: VecDeque<(u64, u64)>,
+    /// The same of more time, another urgency, and what was said of a concern that no agreement
+    /// covered.
+    changed: VecDeque<(u64, u64)>,
     /// Whether there was more than is read.
     cut: bool,
 }
 
-/// The most of what was told that is listed.
-const TOLD_MAX: usize = 200;
+/// The most of what was told, and of what was changed, that is listed.
+const LISTED_MAX: usize = 200;
 
 /// `GET /hand-over?hours=…`
 pub(in crate::console) async fn page(
@@ -59,7 +62,7 @@ pub(in crate::console) async fn page(
     console.look(&visit, "hand_over", None).await?;
     let hours = if SHIFTS.contains(&hours) { hours } else { SHIFTS[1] };
     let since = Moment(visit.now.0.saturating_sub(hours * 3_600 * 1_000_000_000));
-    let board = console.board().await;
+    let (board, also) = (console.board().await, console.raised().await);
     let shift = console.apart(move |console| Shift::read(console, since)).await;
     let main = html! {
         h1 { "Hand-over" }
@@ -69,9 +72,11 @@ pub(in crate::console) async fn page(
             select #hours name="hours" { @for shift in SHIFTS { option value=(shift) selected[shift == hours] { (shift) " hours" } } }
             " " button { "Show" }
         }
-        (left_open(&console, &board, visit.now))
+        (left_open(&console, &board, &also, visit.now))
+        (raised::summary(&also, visit.now))
         (shift.happened())
-        (shift.who_was_told(&console, visit.now))
+        (listed("Who was told", &shift.told, &console, visit.now))
+        (listed("What was changed", &shift.changed, &console, visit.now))
         h2 { "Signed over" }
         p { "Given by " span.blank {} " taken by " span.blank {} " at " span.blank {} }
     };
@@ -80,13 +85,15 @@ pub(in crate::console) async fn page(
 }
 
 /// What the next shift begins with.
-fn left_open(console: &Console, board: &Board, now: Moment) -> Markup {
+fn left_open(console: &Console, board: &Board, also: &Raised, now: Moment) -> Markup {
     let pressing: Vec<_> =
         board.list(Show::Overdue, now).chain(board.list(Show::DueSoon, now)).collect();
     html! {
         h2 { "Left to do" }
-        @if pressing.is_empty() { p { "Nothing is overdue or due soon." } }
-        @else {
+        @if pressing.is_empty() {
+            p { "No delivery is overdue or due soon."
+                @if !also.is_empty() { " There is something else to look at, below." } }
+        } @else {
             @let shown = pressing.len().min(limits::CONSOLE_ROWS_MAX);
             (rows::table(&console.broker, "Overdue and due soon", pressing.iter().take(shown).copied(), (now, None)))
             @if shown < pressing.len() { p { "These are the first " (shown) " of " (pressing.len()) "." } }
@@ -104,14 +111,17 @@ impl Shift {
         let mut shift = Self { cut, ..Self::default() };
         for (entry, meta) in entries {
             *shift.counts.entry(meta.kind).or_default() += 1;
-            let told = matches!(
-                records::kind_of(&meta),
-                EntryType::Escalation | EntryType::ToldByPhone | EntryType::TakenCareOf
-            );
-            if told {
-                shift.told.push_front((entry, meta.thread));
-                shift.told.truncate(TOLD_MAX);
-            }
+            let list = match records::kind_of(&meta) {
+                EntryType::Escalation | EntryType::ToldByPhone | EntryType::TakenCareOf => {
+                    &mut shift.told
+                }
+                EntryType::Extension | EntryType::UrgencyChange | EntryType::AgreementReview => {
+                    &mut shift.changed
+                }
+                _ => continue,
+            };
+            list.push_front((entry, meta.thread));
+            list.truncate(LISTED_MAX);
         }
         shift
     }
@@ -128,6 +138,9 @@ impl Shift {
             ("Senders told", EntryType::Feedback),
             ("Passed on", EntryType::Redirection),
             ("Passed on, come to the wrong place", EntryType::Misdirection),
+            ("Given more time", EntryType::Extension),
+            ("Urgency changed", EntryType::UrgencyChange),
+            ("Reviewed, since no agreement covered it", EntryType::AgreementReview),
             ("Told since nobody had acted", EntryType::Escalation),
             ("Telephone calls", EntryType::ToldByPhone),
             ("Refused", EntryType::Refusal),
@@ -141,29 +154,30 @@ impl Shift {
             dl.facts { @for (name, kind) in shown { div { dt { (name) } dd { (words::grouped(self.count(kind))) } } } }
         }
     }
+}
 
-    fn who_was_told(&self, console: &Console, now: Moment) -> Markup {
-        html! {
-            @if !self.told.is_empty() {
-                h2 { "Who was told" }
-                ol.timeline {
-                    @for (entry, concern) in &self.told {
-                        @if let Some(step) = story::one(&console.broker, *entry) {
-                            li {
-                                p.at { (words::time(step.at, now)) }
-                                div {
-                                    p { strong { (step.title) } " "
-                                        a href={ "/concerns/" (concern) } { "concern " (concern) }
-                                        @if !step.inbox.is_empty() { " at " (step.inbox) }
-                                        @if !step.by.is_empty() { span.muted { ", by " (step.by) } } }
-                                    @if !step.text.is_empty() { p { (step.text) } }
-                                }
+/// Steps of many concerns, each with what there is to say of it.
+fn listed(title: &str, steps: &VecDeque<(u64, u64)>, console: &Console, now: Moment) -> Markup {
+    html! {
+        @if !steps.is_empty() {
+            h2 { (title) }
+            ol.timeline {
+                @for (entry, concern) in steps {
+                    @if let Some(step) = story::one(&console.broker, *entry) {
+                        li {
+                            p.at { (words::time(step.at, now)) }
+                            div {
+                                p { strong { (step.title) } " "
+                                    a href={ "/concerns/" (concern) } { "concern " (concern) }
+                                    @if !step.inbox.is_empty() { " at " (step.inbox) }
+                                    @if !step.by.is_empty() { span.muted { ", by " (step.by) } } }
+                                @if !step.text.is_empty() { p { (step.text) } }
                             }
                         }
                     }
                 }
-                @if self.told.len() == TOLD_MAX { p { "These are the newest " (TOLD_MAX) "." } }
             }
+            @if steps.len() == LISTED_MAX { p { "These are the newest " (LISTED_MAX) "." } }
         }
     }
 }

@@ -37,19 +37,15 @@ pub(in crate::console) async fn page(
     }
     let (board, also) = (console.board().await, console.raised().await);
     let now = visit.now;
-    let (overdue, soon) = (board.count(Show::Overdue, now), board.count(Show::DueSoon, now));
-    let title = match (overdue, soon) {
-        (0, 0) => "Nothing is waiting too long".to_owned(),
-        (0, soon) => format!("{} due soon", words::grouped(soon)),
-        (overdue, _) => format!("{} overdue", words::grouped(overdue)),
-    };
+    let refused = also.refused.len() as u64;
+    let title = title(&board, refused, now);
     let main = html! {
         h1 { "What needs you now" }
         div data-live="now" {
             @if !console.broker.is_running() {
                 p.lead.ill { "The exchange has stopped, so that nothing is lost. Tell its operators now." }
             }
-            (sentence(&board, now))
+            (sentence(&board, refused, now))
             (pressing(&console, &board, &visit))
             (raised::summary(&also, now))
             (counts(&board, now))
@@ -62,29 +58,55 @@ pub(in crate::console) async fn page(
     Ok(Page::new(StatusCode::OK, frame::page(Some(&visit), &about, main)))
 }
 
+/// The same in the browser's tab. Who was refused waits for nothing, so that comes first.
+fn title(board: &Board, refused: u64, now: Moment) -> String {
+    let (overdue, soon) = (board.count(Show::Overdue, now), board.count(Show::DueSoon, now));
+    match (refused, overdue, soon) {
+        (0, 0, 0) => "Nothing is waiting too long".to_owned(),
+        (0, 0, soon) => format!("{} due soon", words::grouped(soon)),
+        (0, overdue, _) => format!("{} overdue", words::grouped(overdue)),
+        (refused, 0, _) => format!("{} refused", words::count(refused, "urgent concern")),
+        (refused, overdue, _) => {
+            let refused = words::count(refused, "urgent concern");
+            format!("{refused} refused, {} overdue", words::grouped(overdue))
+        }
+    }
+}
+
 /// The line of truth that comes first.
-fn sentence(board: &Board, now: Moment) -> Markup {
-    let overdue = board.count(Show::Overdue, now);
-    let Some(worst) = board.list(Show::Overdue, now).next() else {
-        let soon = board.count(Show::DueSoon, now);
-        return html! {
-            p.lead.well { "Nothing is waiting too long. "
+fn sentence(board: &Board, refused: u64, now: Moment) -> Markup {
+    let worst = board.list(Show::Overdue, now).next();
+    let soon = board.count(Show::DueSoon, now);
+    let well = refused == 0 && worst.is_none();
+    html! {
+        p.lead.well[well].ill[!well] {
+            @if refused > 0 {
+                a href="/raised#refused" { (words::count(refused, "urgent concern")) }
+                @if refused == 1 { " was refused, and its sender may not know. " }
+                @else { " were refused, and their senders may not know. " }
+            }
+            @if let Some(worst) = worst {
+                (waited(board.count(Show::Overdue, now), worst, now))
+            } @else {
+                @if refused > 0 { "No delivery has waited too long. " }
+                @else { "Nothing is waiting too long. " }
                 @match soon {
                     0 => { "Nothing is due soon either." }
                     1 => { "One delivery is due soon." }
                     soon => { (words::grouped(soon)) " deliveries are due soon." }
                 }
             }
-        };
-    };
+        }
+    }
+}
+
+fn waited(overdue: u64, worst: &DeliveryRecord, now: Moment) -> Markup {
     let (late, _) = words::left(worst, now);
     html! {
-        p.lead.ill {
-            @if overdue == 1 { "One delivery has waited too long" }
-            @else { (words::grouped(overdue)) " deliveries have waited too long" }
-            ". The first is " a href={ "/concerns/" (worst.concern) } { "concern " (worst.concern) }
-            " for " (worst.delivery.holder) ", " (late) "."
-        }
+        @if overdue == 1 { "One delivery has waited too long" }
+        @else { (words::grouped(overdue)) " deliveries have waited too long" }
+        ". The first is " a href={ "/concerns/" (worst.concern) } { "concern " (worst.concern) }
+        " for " (worst.delivery.holder) ", " (late) "."
     }
 }
 

@@ -32,13 +32,15 @@ pub(in crate::console) async fn page(
     let main = html! {
         h1 { "Also to look at" }
         p.lead { "What no deadline shows. Each line says what ends it." }
-        (refused(broker, &raised, now))
-        (missing(broker, &raised, now))
-        (reviews(broker, &raised, now))
-        (quiet(broker, &raised.quiet))
+        div data-live="raised" {
+            (refused(broker, &raised, now))
+            (missing(broker, &raised, now))
+            (reviews(broker, &raised, now))
+            (quiet(broker, &raised.quiet))
+        }
         p { a href="/" { "Now" } }
     };
-    let about = About::at("/", "Also to look at");
+    let about = About::at("/", "Also to look at").live("/raised");
     Ok(Page::new(StatusCode::OK, frame::page(Some(&visit), &about, main)))
 }
 
