@@ -37,7 +37,7 @@ pub(in crate::console) async fn page(
     }
     let (board, also) = (console.board().await, console.raised().await);
     let now = visit.now;
-    let refused = also.refused.len() as u64;
+    let refused = also.refused_count;
     let title = title(&board, refused, now);
     let main = html! {
         h1 { "What needs you now" }
