@@ -16,6 +16,9 @@ use crate::limits::CHECKPOINT_BYTES_MAX;
 
 const _: () = assert!(2 * KEY_NAME_BYTES_MAX + 512 < CHECKPOINT_BYTES_MAX, "a checkpoint fits");
 
+/// The rule that a checkpoint breaks which gives an empty tree another root.
+pub const EMPTY_TREE_RULE: &str = "the empty tree has the empty root";
+
 /// What a ledger says of itself: so many leaves, and this root over them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -36,7 +39,7 @@ impl Checkpoint {
             return Err(Error::OutOfRange);
         }
         if size == 0 && root != empty_root() {
-            return Err(Error::Malformed("the empty tree has the empty root"));
+            return Err(Error::Malformed(EMPTY_TREE_RULE));
         }
         let origin = origin.to_owned();
         Ok(Self { origin, size, root })

@@ -1,8 +1,8 @@
 //! The ledger: an append-only Merkle tree, its signed heads and its proofs.
 //!
 //! Takes the bytes of leaves in their order; gives roots, tiles, proofs, checkpoints and receipts
-//! in the C2SP formats (signed-note, tlog-checkpoint, tlog-tiles, tlog-proof, tlog-cosignature)
-//! over the RFC 6962 SHA-256 tree, so that tools others wrote can check us.
+//! in the C2SP formats (signed-note, tlog-checkpoint, tlog-tiles, tlog-proof, tlog-cosignature,
+//! what tlog-witness sends, tlog-policy) over the RFC 6962 SHA-256 tree, so that tools others wrote can check us.
 //! Pure arithmetic: no I/O, no async, no clock, no chance.
 //!
 //! To append a batch: [`growth::Growth::push`] each leaf hash into a clone of the growth, then
@@ -11,6 +11,7 @@
 //!
 //! Holds: I3, I4, I10. Knows: crypto, limits.
 
+pub mod add_checkpoint;
 pub mod checkpoint;
 pub mod extension;
 pub mod growth;
@@ -19,6 +20,7 @@ pub mod merkle;
 pub mod note;
 pub mod proof;
 pub mod tiles;
+pub mod tlog_policy;
 pub mod tlog_proof;
 
 #[cfg(test)]

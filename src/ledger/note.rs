@@ -208,6 +208,31 @@ impl SignatureLine {
         Ok(Self { name: name.to_owned(), id: *id, signature: signature.to_vec() })
     }
 
+    /// The line by which a witness cosigns a text at a time, in POSIX seconds (C2SP
+    /// tlog-cosignature, v1, Ed25519).
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if the text cannot be that of a note, the name is no key name, or the
+    /// time is not after 1970.
+    pub fn cosign(text: &str, name: &str, key: &SigningKey, time: u64) -> Result<Self, Error> {
+        check_text(text)?;
+        check_name(name)?;
+        if time == 0 || i64::try_from(time).is_err() {
+            return Err(Error::Malformed("a cosignature is made after 1970"));
+        }
+        let mut signature = time.to_be_bytes().to_vec();
+        signature.extend_from_slice(&key.sign(cosigned_message(text, time).as_bytes()));
+        let id = key_id(name, KeyKind::Cosignature, &key.public().to_bytes());
+        Ok(Self { name: name.to_owned(), id, signature })
+    }
+
+    /// The line with its newline, as it stands in a note.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text);
+        text
+    }
+
     fn write(&self, out: &mut String) {
         let mut signature = self.id.to_vec();
         signature.extend_from_slice(&self.signature);
@@ -278,6 +303,12 @@ impl Note {
     /// The text, its last newline included.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The same text with the lines of this key alone.
+    pub fn of(&self, vkey: &Vkey) -> Self {
+        let lines = self.lines.iter().filter(|line| vkey.made(line)).cloned().collect();
+        Self { text: self.text.clone(), lines }
     }
 
     /// Says which of the known keys signed the note: in the order of the lines, each key once.

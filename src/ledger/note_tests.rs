@@ -59,6 +59,19 @@ fn writes_the_bytes_another_implementation_writes() {
     assert_eq!(cosigned.to_bytes(), GOLDEN_NOTE.as_bytes());
 }
 
+/// The golden vector of a witness's message and line.
+#[test]
+fn cosigns_as_another_implementation_does() {
+    let text = GOLDEN_NOTE.split_inclusive('\n').take(3).collect::<String>();
+    let message = "cosignature/v1\ntime 1679315147\ncairn.example/ardness\n8\n\
+        XcnaeacGWamtVZy3Ad7ZoqudgjqtL0lgz+Nw7/RgQyg=\n";
+    assert_eq!(cosigned_message(&text, 1_679_315_147), message);
+    let by = |time| SignatureLine::cosign(&text, "witness.example/w1", &key(2), time);
+    let line = by(1_679_315_147).unwrap().to_text();
+    assert_eq!(GOLDEN_NOTE.split_inclusive('\n').last(), Some(line.as_str()));
+    assert!(by(0).is_err() && by(1 << 63).is_err());
+}
+
 #[test]
 fn adds_no_line_that_was_not_verified() {
     let mut note = Note::sign("another text\n", "a", &key(1)).unwrap();
