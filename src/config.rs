@@ -1,9 +1,10 @@
 //! The server's settings: `cairn.toml` → [`Config`]. An unknown key refuses, and
 //! paths are taken from the file's own folder.
 //!
-//! Knows: domain, clock, limits.
+//! Knows: domain, ledger, clock, limits.
 
 mod traces;
+mod witnesses;
 
 use std::{
     collections::BTreeSet,
@@ -15,7 +16,10 @@ use std::{
 use jiff::civil::Time;
 use serde::Deserialize;
 
-pub use self::traces::{Share, TraceSettings};
+pub use self::{
+    traces::{Share, TraceSettings},
+    witnesses::{WitnessKey, WitnessPolicy, WitnessSettings},
+};
 use crate::{clock::Moment, domain::ids::SystemName, limits};
 
 /// Why the settings cannot be used.
@@ -54,6 +58,12 @@ pub struct Config {
     /// Ways to tell people, at most [`limits::CHANNELS_MAX`].
     #[serde(default)]
     pub notify: Vec<ChannelSettings>,
+    /// Others' witnesses of the ledger, at most [`limits::WITNESSES_MAX`].
+    #[serde(default)]
+    pub witness: Vec<WitnessSettings>,
+    /// How many of them are enough. Absent: all.
+    #[serde(default)]
+    pub witnesses: Option<WitnessPolicy>,
     /// Lines on standard error.
     #[serde(default)]
     pub log: Log,
@@ -291,7 +301,7 @@ impl Config {
         if let Some(fault) = config.traces.as_ref().and_then(TraceSettings::fault) {
             return Err(fail(fault.to_owned()));
         }
-        if let Some(fault) = channels_fault(&config.notify) {
+        if let Some(fault) = channels_fault(&config.notify).or_else(|| config.witnesses_fault()) {
             return Err(fail(fault));
         }
         Ok(config.relative_to(path.parent().unwrap_or(Path::new("."))))
@@ -307,6 +317,9 @@ impl Config {
         }
         if let Some(probe) = &mut self.probe {
             probe.system = folder.join(&probe.system);
+        }
+        for witness in &mut self.witness {
+            witness.ca = folder.join(&witness.ca);
         }
         for channel in &mut self.notify {
             let files = [&mut channel.secret, &mut channel.routing_key, &mut channel.password];

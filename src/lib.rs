@@ -13,6 +13,7 @@
 //! - [`broker`]: takes, commits, delivers, answers.
 //! - [`wire`], [`listener`], [`console`]: gRPC, TLS connections, pages for people.
 //! - [`notify`]: tells people, by webhook and e-mail.
+//! - [`witness`]: cosigns what others log; has cosigned what this exchange logs.
 //! - [`audit`]: mirrors, and checks without trust.
 //! - [`server`], [`config`], [`telemetry`], [`cli`]: put together, for people.
 
@@ -43,3 +44,4 @@ pub mod server;
 pub mod store;
 pub mod telemetry;
 pub mod wire;
+pub mod witness;

@@ -376,3 +376,27 @@ pub const NOTICES_HELD_MAX: usize = 10_000;
 pub const NOTIFY_LOOK_ENTRIES: u64 = 10_000;
 /// Channels that an exchange may have.
 pub const CHANNELS_MAX: usize = 32;
+
+// --- witnesses ---
+
+/// How often the exchange asks its witnesses.
+pub const WITNESS_INTERVAL: Duration = Duration::from_secs(10);
+/// One question to a witness, from the connection to the answer.
+pub const WITNESS_TIME_MAX: Duration = Duration::from_secs(8);
+/// How long a start waits for what the witnesses have seen.
+pub const WITNESS_START_TIME_MAX: Duration = Duration::from_secs(5);
+/// Of a witness's answer so much is read, in bytes.
+pub const WITNESS_ANSWER_BYTES_MAX: usize = 32 * 1024;
+/// Witnesses that an exchange may have.
+pub const WITNESSES_MAX: usize = 16;
+/// Connections to a witness at once.
+pub const WITNESS_CONNECTIONS_MAX: usize = 64;
+/// Of them, from one address.
+pub const WITNESS_CONNECTIONS_PER_ADDRESS_MAX: usize = 16;
+/// How long one of them may last.
+pub const WITNESS_CONNECTION_TIME_MAX: Duration = Duration::from_secs(120);
+/// Checkpoints that a witness keeps of those which do not go on from what it cosigned, of each
+/// ledger and kind.
+pub const WITNESS_EVIDENCE_MAX: usize = 64;
+
+const _: () = assert!(WITNESS_TIME_MAX.as_secs() < WITNESS_INTERVAL.as_secs());

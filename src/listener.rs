@@ -260,21 +260,22 @@ async fn next<A: Acceptor>(
 }
 
 /// Who may come in, by number.
-struct Admission {
+pub struct Admission {
     places: Arc<Semaphore>,
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
     per_address_max: usize,
 }
 
 /// A connection's place, given back when dropped.
-struct Place {
+pub struct Place {
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
     address: IpAddr,
     _place: OwnedSemaphorePermit,
 }
 
 impl Admission {
-    fn new(limits: &ConnectionLimits) -> Self {
+    /// As many as the bounds say.
+    pub fn new(limits: &ConnectionLimits) -> Self {
         Self {
             places: Arc::new(Semaphore::new(limits.connections_max)),
             by_address: Arc::default(),
@@ -282,7 +283,8 @@ impl Admission {
         }
     }
 
-    fn place(&self, from: SocketAddr) -> Option<Place> {
+    /// A place for a connection from this address, if there is one.
+    pub fn place(&self, from: SocketAddr) -> Option<Place> {
         let place = self.places.clone().try_acquire_owned().ok()?;
         let address = counted_as(from.ip());
         let mut by_address = lock(&self.by_address);

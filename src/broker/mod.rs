@@ -4,7 +4,7 @@
 //! permit → commit → receipt), `draft` and `sequencer` (the single writer), [`projection`]
 //! (what entries mean), [`receive`] (what waits for whom), [`escalation`] (who is told when nobody
 //! acts), [`raised`] (what else somebody should look at), [`on_call`] (what on-call staff do), [`ask`]
-//! (questions, each an entry), [`recovery`] (how it starts).
+//! (questions, each an entry), [`witnessed`] (what others have cosigned), [`recovery`] (how it starts).
 //!
 //! Holds: I1, I2, I6, I7, I8, I9, I11. Knows: identity, policy, directory, store,
 //! ledger, domain, crypto, proto, clock, limits.
@@ -29,6 +29,7 @@ mod sameness;
 mod sequencer;
 pub mod submit;
 pub mod tree;
+pub mod witnessed;
 
 use std::{
     sync::{
@@ -55,6 +56,7 @@ use hub::Hub;
 use receipt::Recent;
 use sequencer::Job;
 use tree::Tree;
+use witnessed::Witnesses;
 
 /// Why the broker did not do what was asked, by what the caller should do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -100,6 +102,8 @@ pub struct Shared {
     low: AtomicBool,
     /// Agencies that usually speak at this time of the week, and do not.
     quiet: raised::Quiet,
+    /// What others have cosigned.
+    witnesses: Witnesses,
     counts: Counts,
 }
 

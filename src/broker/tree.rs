@@ -119,6 +119,16 @@ impl Tree {
         proof::prove_consistency(&Source { growth: &head.growth, index: &self.index }, old, new)
     }
 
+    /// The root that the tree had at `size`.
+    ///
+    /// # Errors
+    /// As [`Tree::inclusion`].
+    pub fn root_at(&self, size: u64) -> Result<Hash, ledger::Error> {
+        let head = self.head();
+        within(size, &head)?;
+        proof::root_at(&Source { growth: &head.growth, index: &self.index }, size)
+    }
+
     /// One tile of hashes.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ mod send;
 mod serve;
 mod speaker;
 mod status;
+mod witness;
 
 use std::process::ExitCode;
 
@@ -69,6 +70,7 @@ enum Command {
     Directory(directory::Directory),
     Console(people::Console),
     Audit(audit::Audit),
+    Witness(witness::Witness),
     Fsck(maintain::Fsck),
     Reindex(maintain::Reindex),
     Bench(bench::Bench),
@@ -109,7 +111,7 @@ pub fn run() -> ExitCode {
 }
 
 async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
-    if !matches!(command, Command::Serve(_)) {
+    if !matches!(command, Command::Serve(_) | Command::Witness(_)) {
         let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".into());
         telemetry::start(&filter, false);
     }
@@ -138,6 +140,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Directory(directory) => directory.run().await,
         Command::Console(console) => console.run().await,
         Command::Audit(audit) => audit.run().await,
+        Command::Witness(witness) => witness.run().await,
         Command::Fsck(fsck) => fsck.run().await,
         Command::Reindex(reindex) => reindex.run().await,
         Command::Bench(bench) => bench.run().await,

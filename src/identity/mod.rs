@@ -14,12 +14,14 @@ pub mod issue;
 pub mod people;
 pub mod revocation;
 pub mod tls;
+pub mod web_server;
 
 pub use certificate::{NoIdentity, Peer};
 pub use issue::{DevelopmentCa, Issued, Validity};
 pub use people::People;
 pub use revocation::{Changed, Reason, Trust, TrustSettings};
 pub use tls::{TlsClient, TlsConnector};
+pub use web_server::TlsServer;
 
 /// What can go wrong with certificates, keys and connections.
 ///

@@ -122,6 +122,19 @@ pub(super) fn browser_config(
     Ok(speaking(config, &[HTTP_2, HTTP_1]))
 }
 
+/// The settings of a port where programs come that show no certificate.
+///
+/// # Errors
+/// As [`server_config`].
+pub(super) fn web_config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, String> {
+    let certified = certified(chain, key)?;
+    let config = tls_13()?.with_no_client_auth().with_cert_resolver(certified);
+    Ok(speaking(config, &[HTTP_1]))
+}
+
 fn tls_13() -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, String> {
     ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])

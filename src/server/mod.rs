@@ -5,6 +5,7 @@
 pub mod founding;
 mod probe;
 mod visitors;
+mod witnessing;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -12,7 +13,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower::util::MapResponse;
 
-use self::{probe::Probe, visitors::Visitors};
+use self::{probe::Probe, visitors::Visitors, witnessing::Witnessing};
 use crate::{
     broker::{
         self, Broker,
@@ -30,6 +31,7 @@ use crate::{
     notify::{Channel, SetupError},
     store::files,
     wire::{deadline::Deadline, services::Services, status, traced::Traced},
+    witness,
 };
 
 /// Why the server did not start.
@@ -58,6 +60,9 @@ pub enum StartError {
     /// A way to tell people.
     #[error(transparent)]
     Notify(#[from] SetupError),
+    /// A witness.
+    #[error(transparent)]
+    Witness(#[from] witness::SetupError),
     /// The synthetic concern.
     #[error("{0:#}")]
     Probe(anyhow::Error),
@@ -128,10 +133,13 @@ impl Server {
         let ways = channels(config, &folder)?;
         let prober = config.probe.as_ref().map(|settings| Probe::new(settings, &config.data));
         let prober = prober.transpose().map_err(StartError::Probe)?;
-        let opening = Arc::clone(&clock);
-        let running = tokio::task::spawn_blocking(move || recovery::open(&folder, opening))
-            .await
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        let witnessing = Witnessing::new(config)?;
+        let named = witnessing.named(&folder).await?;
+        let (opening, opened) = (Arc::clone(&clock), folder.clone());
+        let running =
+            tokio::task::spawn_blocking(move || recovery::open_knowing(&opened, opening, named))
+                .await
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
         running.settle().await.map_err(StartError::Settle)?;
         let broker = running.broker.clone();
         let connections = Arc::new(Counters::default());
@@ -151,6 +159,7 @@ impl Server {
         };
         let mut tasks = vec![tokio::spawn(listener.clone().serve(socket, service, ended.clone()))];
         tasks.push(tokio::spawn(watch_files(Arc::clone(&trust), ended.clone())));
+        tasks.extend(witnessing.begin(&broker, &clock, &folder, &ended));
         let (mut metrics, mut console, mut sign_ins) = (None, None, None);
         if let Some(visitors) = visitors {
             console = Some(visitors.url.clone());

@@ -20,7 +20,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("quick_cache", &["store/index/ways.rs"]),
     ("smallvec", &["store/index/"]),
     ("futures_util", &["wire/"]),
-    ("hyper", &["console/", "listener", "notify/web.rs", "cli/demo/night/pager.rs"]),
+    ("hyper", &["console/", "listener", "notify/web.rs", "witness/", "cli/demo/night/pager.rs"]),
     ("axum", &["console/"]),
     ("maud", &["console/"]),
     ("lettre", &["notify/mail.rs"]),
@@ -44,7 +44,7 @@ const RINGS: &[&[&str]] = &[
     &["broker"],
     &["listener"],
     &["wire", "config", "telemetry"],
-    &["audit", "console", "notify"],
+    &["audit", "console", "notify", "witness"],
     &["server"],
     &["cli"],
 ];

@@ -7,6 +7,7 @@
 //! data/index/          disposable
 //! data/people.json     who may sign in at the console
 //! data/told/           how far each channel has told people
+//! data/witnessed       the newest checkpoint that enough witnesses have cosigned
 //! data/lock            one server at a time
 //! ```
 //!
@@ -27,7 +28,7 @@ use super::{
 use crate::{
     crypto::{keyfile, sign::SigningKey, tag::ExchangeSecret},
     domain::ids::ExchangeName,
-    ledger::note::Vkey,
+    ledger::{checkpoint::Checkpoint, merkle::empty_root, note::Vkey},
     store::{
         Index, Journal, JournalError, Store,
         disk::Dir,
@@ -105,6 +106,11 @@ impl DataFolder {
         self.dir.join("told")
     }
 
+    /// The newest checkpoint that enough witnesses have cosigned.
+    pub fn witnessed(&self) -> PathBuf {
+        self.dir.join("witnessed")
+    }
+
     /// The exchange's own keys.
     pub fn keys(&self) -> PathBuf {
         self.dir.join("keys")
@@ -177,6 +183,18 @@ impl DataFolder {
         let (exchange, _) = self.read_settings()?;
         let key = keyfile::read_signing_key(&self.keys().join("ledger.key"))?;
         vkey(&exchange, &key)
+    }
+
+    /// The signed checkpoint of this ledger when it was empty, with which witnesses can be asked
+    /// before anything is opened.
+    ///
+    /// # Errors
+    /// As [`DataFolder::vkey`].
+    pub fn empty_checkpoint(&self) -> Result<Vec<u8>, OpenError> {
+        let (exchange, _) = self.read_settings()?;
+        let key = keyfile::read_signing_key(&self.keys().join("ledger.key"))?;
+        let empty = Checkpoint::new(&exchange, 0, empty_root());
+        empty.map(|empty| empty.sign(&key)).map_err(|error| self.unreadable(error))
     }
 
     /// Throws the index away and rebuilds it. The exchange must not be running.

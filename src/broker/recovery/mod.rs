@@ -31,6 +31,7 @@ use super::{
     records,
     sequencer::Sequencer,
     tree::{Head, Tree},
+    witnessed::Witnesses,
 };
 use crate::{
     clock::Clock,
@@ -47,7 +48,7 @@ use crate::{
     proto::{self, EntryType, Facts},
     store::{
         Index, IndexError, JournalError, JournalReader, Store, Watermark,
-        journal::{Detail, Evidence, Recovery, Trailer},
+        journal::{Damage, Detail, Evidence, Fault, Recovery, Source, Trailer},
         lock::{DataLock, LockError},
     },
 };
@@ -114,6 +115,12 @@ pub enum OpenError {
 /// What a person must do about a journal that will not open.
 fn advice(error: &JournalError) -> &'static str {
     match error {
+        JournalError::Damaged(damage) if is_behind_a_witness(damage) => {
+            ". This is an older copy of the ledger, or its end is lost. Nothing was changed and \
+             nothing is served: to go on from here would be a second history, and others have \
+             cosigned the first. Find the newest whole copy of the journal; if there is none, leave \
+             it stopped and tell the agencies and auditors"
+        }
         JournalError::Damaged(_) => {
             ". Nothing was changed. Run `cairn fsck` on the data folder, keep a copy of it as it is, \
              then restore the newest whole copy of the journal. Never go on from an older one: \
@@ -121,6 +128,10 @@ fn advice(error: &JournalError) -> &'static str {
         }
         _ => "",
     }
+}
+
+fn is_behind_a_witness(damage: &Damage) -> bool {
+    matches!(damage.fault, Fault::Acknowledged { by: Source::Witness, .. })
 }
 
 /// A running exchange: the broker, and what keeps it running.
@@ -150,6 +161,19 @@ impl Running {
 /// # Errors
 /// [`OpenError`]; nothing is served then.
 pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Running, OpenError> {
+    open_knowing(folder, clock, None)
+}
+
+/// The same, knowing how many entries of this ledger somebody else has cosigned: one that holds
+/// fewer is an older copy, and does not go on.
+///
+/// # Errors
+/// [`OpenError`]; nothing is served then.
+pub fn open_knowing(
+    folder: &DataFolder,
+    clock: Arc<dyn Clock>,
+    witnessed: Option<u64>,
+) -> Result<Running, OpenError> {
     let (exchange, ledger) = folder.read_settings()?;
     let lock = DataLock::acquire(folder.path())?;
     let key = keyfile::read_signing_key(&folder.keys().join("ledger.key"))?;
@@ -157,7 +181,7 @@ pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Running, OpenE
     let vkey = vkey(&exchange, &key)?;
     let (mut index, watermark) = usable_index(&folder.index(), ledger)?;
     let evidence =
-        Evidence { index_watermark: watermark.as_ref().map(|mark| mark.size), witnessed: None };
+        Evidence { index_watermark: watermark.as_ref().map(|mark| mark.size), witnessed };
     let label = format!("{}", clock.now().0);
     let (journal, recovery) = folder.open_journal(ledger, evidence, &label)?;
     if let Some(doubtful) = recovery.doubtful.first() {
@@ -203,6 +227,7 @@ pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Running, OpenE
         stopped: AtomicBool::new(false),
         low: AtomicBool::new(false),
         quiet: super::raised::Quiet::default(),
+        witnesses: Witnesses::default(),
         counts: Counts::default(),
     });
     let (jobs, queue) = mpsc::channel(limits::COMMIT_QUEUE_MAX);
