@@ -381,6 +381,8 @@ pub const CHANNELS_MAX: usize = 32;
 
 /// How often the exchange asks its witnesses.
 pub const WITNESS_INTERVAL: Duration = Duration::from_secs(10);
+/// A cosigned checkpoint is old after this long.
+pub const WITNESSED_AGE_MAX: Duration = Duration::from_secs(10 * 60);
 /// One question to a witness, from the connection to the answer.
 pub const WITNESS_TIME_MAX: Duration = Duration::from_secs(8);
 /// How long a start waits for what the witnesses have seen.

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! checkpoint                    the signed head, written last
+//! cosigned                      the newest head that witnesses have cosigned, if there is one
 //! tile/<level>/<index>          256 hashes; the newest at the right edge `<index>.p/<width>`
 //! tile/entries/<index>          256 leaves; likewise
 //! conflict-<size>/              evidence, if the ledger ever shows two histories
@@ -36,7 +37,8 @@ use crate::{
         tiles::{TileId, TilePath},
     },
     proto::{
-        BeginMirrorRequest, GetConsistencyProofRequest, GetEntryBundleRequest, GetTileRequest,
+        BeginMirrorRequest, GetCheckpointRequest, GetConsistencyProofRequest,
+        GetEntryBundleRequest, GetTileRequest,
     },
     store::files,
     wire::client::{AuditClient, Client, ClientError},
@@ -45,6 +47,10 @@ use run::Run;
 
 /// The file that says how far a mirror goes.
 pub const CHECKPOINT_FILE: &str = "checkpoint";
+
+/// The file with the newest checkpoint that witnesses have cosigned. Not of the standard layout:
+/// the newest checkpoint of all covers the record of the run itself, and nobody has seen it yet.
+pub const COSIGNED_FILE: &str = "cosigned";
 
 /// A mirror that has reached a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,9 +128,35 @@ pub async fn mirror(
     let vkey = client.folder().vkey.clone();
     // Looked at first: a folder that is no mirror of this ledger is not worth a record.
     held(folder, &vkey)?;
+    let mut service = client.audit();
+    // Before, so that what is mirrored then goes at least as far.
+    let known = service.get_checkpoint(GetCheckpointRequest {}).await.map_err(ClientError::from)?;
+    let cosigned = known.into_inner().cosigned;
     let request = BeginMirrorRequest { purpose: purpose.to_owned() };
-    let begun = client.audit().begin_mirror(request).await.map_err(ClientError::from)?.into_inner();
-    follow(&Remote(client.audit()), folder, &vkey, begun.checkpoint, progress).await
+    let begun = service.begin_mirror(request).await.map_err(ClientError::from)?.into_inner();
+    let served = Remote(service);
+    let mirrored = follow(&served, folder, &vkey, begun.checkpoint, progress).await?;
+    keep_cosigned(&served, folder, cosigned, &mirrored).await?;
+    Ok(mirrored)
+}
+
+/// Keeps the checkpoint that witnesses have cosigned, if the mirror goes on from it. Who they are
+/// is for a policy to judge.
+async fn keep_cosigned<S: Served>(
+    served: &S,
+    folder: &Path,
+    note: Vec<u8>,
+    mirrored: &Mirrored,
+) -> Result<(), MirrorError> {
+    if note.is_empty() {
+        return Ok(());
+    }
+    let suspect = |reason| MirrorError::Suspect { what: "a cosigned checkpoint".into(), reason };
+    let cosigned = Checkpoint::open(&note, &mirrored.vkey).map_err(suspect)?;
+    let head = Checkpoint::open(&mirrored.checkpoint, &mirrored.vkey).map_err(suspect)?;
+    must_extend(served, folder, &(note.clone(), cosigned), (&mirrored.checkpoint, &head)).await?;
+    let path = folder.join(COSIGNED_FILE);
+    files::write_atomic(&path, &note).map_err(|source| MirrorError::File { path, source })
 }
 
 /// Where a mirror is copied from.

@@ -10,6 +10,7 @@ pub mod fsck;
 pub mod look;
 pub mod mirror;
 pub mod verify;
+pub mod witnessed;
 
 #[cfg(test)]
 mod testbed;

@@ -2,6 +2,7 @@
 //!
 //! Knows: audit, wire::client.
 
+mod proof;
 mod query;
 mod show;
 mod verify;
@@ -33,6 +34,7 @@ enum Command {
     Query(query::Query),
     Show(show::Show),
     Mirror(Mirror),
+    Proof(proof::Proof),
     Verify(verify::Verify),
 }
 
@@ -42,6 +44,7 @@ impl Audit {
             Command::Query(query) => query.run().await,
             Command::Show(show) => show.run().await,
             Command::Mirror(mirror) => mirror.run().await,
+            Command::Proof(proof) => proof.run().await,
             Command::Verify(verify) => verify.run(),
         }
     }

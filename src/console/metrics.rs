@@ -14,7 +14,10 @@ use std::{
 
 use super::Operators;
 use crate::{
-    broker::records::{DeliveryRecord, Timeliness},
+    broker::{
+        records::{DeliveryRecord, Timeliness},
+        witnessed::WitnessCounts,
+    },
     domain::{
         deadline::{Duty, Rung, STEPS},
         lifecycle::State,
@@ -35,6 +38,7 @@ pub(super) fn text(operators: &Operators) -> String {
     channels(operators, &mut page);
     probe(operators, &mut page);
     raised(operators, &mut page);
+    witnesses(operators, &mut page);
     spans(&mut page);
     page.0
 }
@@ -293,6 +297,43 @@ fn raised(operators: &Operators, page: &mut Page) {
     ] {
         page.one(name, help, value);
     }
+}
+
+/// What others have cosigned. Without witnesses nothing is old.
+fn witnesses(operators: &Operators, page: &mut Page) {
+    let witnesses = operators.broker.witnesses();
+    let (asked, cosigned) = (witnesses.asked(), witnesses.cosigned());
+    let (now, started) = (operators.clock.now().seconds(), operators.broker.started().seconds());
+    let at = cosigned.as_ref().map_or(started, |cosigned| cosigned.at.seconds());
+    let age = if asked.is_empty() { 0 } else { now.saturating_sub(at) };
+    for (name, help, value) in [
+        ("cairn_witnesses", "Witnesses that the settings name", asked.len() as u64),
+        (
+            "cairn_witnessed_age_seconds",
+            "Since enough witnesses last cosigned the newest checkpoint, or since the start",
+            age,
+        ),
+        (
+            "cairn_witnessed_entries",
+            "Entries that enough witnesses have cosigned",
+            cosigned.map_or(0, |cosigned| cosigned.size),
+        ),
+        (
+            "cairn_witnesses_disagreeing",
+            "Witnesses that know another history than this ledger's",
+            witnesses.disagreeing() as u64,
+        ),
+    ] {
+        page.one(name, help, value);
+    }
+    let label = |witness: &WitnessCounts| format!("witness=\"{}\"", witness.name);
+    let ages = asked.iter();
+    let ages = ages.map(|it| (label(it), now.saturating_sub(load(&it.last).max(started))));
+    let help = "Since the witness last cosigned, or since the start";
+    page.many("cairn_witness_age_seconds", help, ages);
+    let failed = asked.iter().map(|it| (label(it), load(&it.failed)));
+    let help = "Questions that the witness did not answer with a cosignature";
+    page.many("cairn_witness_failed_total", help, failed);
 }
 
 /// Spans of calls, where a collector takes them.

@@ -75,14 +75,18 @@ impl TlogPolicy {
         Self { logs: vec![log], witnesses, rules, quorum }
     }
 
+    /// The same policy, for these ledgers as well.
+    #[must_use]
+    pub fn with_logs(mut self, logs: &[Vkey]) -> Self {
+        let new = logs.iter().filter(|vkey| !self.logs.contains(vkey)).cloned();
+        let new: Vec<_> = new.collect();
+        self.logs.extend(new);
+        self
+    }
+
     /// The keys of the ledgers.
     pub fn logs(&self) -> &[Vkey] {
         &self.logs
-    }
-
-    /// The keys of the witnesses.
-    pub fn witnesses(&self) -> &[Vkey] {
-        &self.witnesses
     }
 
     /// Reads the text of a policy. A key of a type that is not known here is refused: it could not

@@ -34,3 +34,4 @@ mod support;
 mod tidy;
 mod traces;
 mod urgency;
+mod witness;

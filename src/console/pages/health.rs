@@ -57,6 +57,12 @@ pub(in crate::console) async fn page(
                 div { dt { "Running since" } dd { (words::day_and_time(console.broker.started())) } }
                 div { dt { "Written since" } dd { (words::grouped(counts.entries.load(Ordering::Relaxed))) " entries in "
                     (words::grouped(counts.batches.load(Ordering::Relaxed))) " batches" } }
+                div { dt { "Witnesses" } dd {
+                    @match console.broker.witnesses().asked().len() {
+                        0 => "not configured",
+                        count => (words::grouped(count as u64)),
+                    }
+                } }
             }
             (certificates(&console, visit.now))
             h2 { "Check it yourself" }
@@ -102,7 +108,7 @@ fn lines_now(console: &Console, now: Moment) -> Vec<Line> {
     let checked = signed.as_ref().is_ok_and(|signed| {
         signed.size() == head.growth.size() && signed.root() == head.growth.root()
     });
-    vec![
+    let mut lines = vec![
         Line {
             well: running,
             what: "Accepting",
@@ -129,7 +135,35 @@ fn lines_now(console: &Console, now: Moment) -> Vec<Line> {
         },
         clock(console),
         certificate(console, now),
-    ]
+    ];
+    lines.extend(witnessed(console, now));
+    lines
+}
+
+/// Whether others have seen this history lately, where the settings name any.
+fn witnessed(console: &Console, now: Moment) -> Option<Line> {
+    let witnesses = console.broker.witnesses();
+    if !witnesses.is_set_up() {
+        return None;
+    }
+    let age = |at: Moment| now.seconds().saturating_sub(at.seconds());
+    let cosigned = witnesses.cosigned();
+    let disagreeing = witnesses.disagreeing();
+    let fresh =
+        cosigned.as_ref().is_some_and(|it| age(it.at) <= limits::WITNESSED_AGE_MAX.as_secs());
+    let text = match (&cosigned, disagreeing) {
+        (_, 1..) => {
+            "A witness knows another history of this log: tell the operators and the auditors now."
+                .into()
+        }
+        (None, _) => "Not enough witnesses have cosigned it since the start.".into(),
+        (Some(cosigned), _) => format!(
+            "{} entries, {} ago.",
+            words::grouped(cosigned.size),
+            words::span(age(cosigned.at)),
+        ),
+    };
+    Some(Line { well: fresh && disagreeing == 0, what: "Witnessed", text })
 }
 
 fn clock(console: &Console) -> Line {

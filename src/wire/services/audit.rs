@@ -87,7 +87,9 @@ impl AuditService for Services {
         self.caller(&request, "AuditService/GetCheckpoint").await?;
         let checkpoint = self.broker.tree().head().checkpoint.clone();
         let vkey = self.broker.vkey().to_string();
-        Ok(Response::new(GetCheckpointResponse { checkpoint, vkey }))
+        let cosigned = self.broker.witnesses().cosigned();
+        let cosigned = cosigned.map(|cosigned| cosigned.checkpoint.clone()).unwrap_or_default();
+        Ok(Response::new(GetCheckpointResponse { checkpoint, vkey, cosigned }))
     }
 
     async fn get_inclusion_proof(

@@ -234,6 +234,11 @@ impl World {
         self.server.as_ref().unwrap().broker().climb_all().await.unwrap();
     }
 
+    /// Asks the witnesses at once, as the next tick would.
+    pub fn ask_witnesses(&self) {
+        self.server.as_ref().unwrap().broker().witnesses().ask_now();
+    }
+
     /// Looks at once which agencies are quieter than usual.
     pub fn look_for_quiet(&self) {
         self.server.as_ref().unwrap().broker().look_for_quiet();
