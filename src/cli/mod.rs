@@ -6,6 +6,7 @@
 //! | 1 | refused, or something does not add up; the text says what |
 //! | 2 | the command was not understood |
 //! | 3 | not answered yet: the exchange is away or busy; do it again |
+//! | 4 | `audit verify --policy`, `audit proof`: logged, not yet witnessed |
 //!
 //! Knows: everything.
 

@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     net::{SocketAddr, TcpListener},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -83,11 +83,14 @@ impl WitnessProcess {
         }
     }
 
-    /// Waits until it has ended by itself.
-    pub fn ended(&mut self) {
+    /// Waits until it has ended by itself; how it ended.
+    pub fn ended(&mut self) -> ExitStatus {
         let bound = Instant::now() + PATIENCE;
         let mut child = self.child.take().unwrap();
-        while child.try_wait().unwrap().is_none() {
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
             assert!(Instant::now() < bound, "it ends: {}", self.said());
             thread::sleep(Duration::from_millis(5));
         }
