@@ -68,7 +68,7 @@ fn cosigns_as_another_implementation_does() {
     assert_eq!(cosigned_message(&text, 1_679_315_147), message);
     let by = |time| SignatureLine::cosign(&text, "witness.example/w1", &key(2), time);
     let line = by(1_679_315_147).unwrap().to_text();
-    assert_eq!(GOLDEN_NOTE.split_inclusive('\n').last(), Some(line.as_str()));
+    assert_eq!(GOLDEN_NOTE.split_inclusive('\n').next_back(), Some(line.as_str()));
     assert!(by(0).is_err() && by(1 << 63).is_err());
 }
 

@@ -219,9 +219,10 @@ impl WitnessFolder {
             return Err(Fault::Damaged { path: file, reason });
         }
         if let Ok(known) = fs::read_to_string(&file) {
-            let vkey = known.lines().next().and_then(|line| Vkey::parse(line).ok());
-            let vkey = Box::new(vkey.unwrap_or_else(|| log.clone()));
-            return Err(Fault::Followed { origin: log.name().to_owned(), vkey });
+            let vkey = Vkey::parse(known.lines().next().unwrap_or_default())
+                .map_err(|error| Fault::Damaged { path: file, reason: error.to_string() })?;
+            let origin = log.name().to_owned();
+            return Err(Fault::Followed { origin, vkey: Box::new(vkey) });
         }
         files::write_atomic(&file, format!("{log}\n").as_bytes()).map_err(refused)
     }
@@ -329,7 +330,6 @@ impl WitnessFolder {
     /// Keeps a signed checkpoint that does not go on from what was cosigned, once, and only so many.
     fn keep(&self, kind: &str, checkpoint: &Checkpoint, note: &Note) {
         let (origin, size, root) = (checkpoint.origin(), checkpoint.size(), checkpoint.root());
-        tracing::error!(origin, size, %root, kind, "a signed checkpoint is refused");
         let folder = self.path.join("refused");
         let of_kind = format!("{}.{kind}-", hash(origin));
         let path = folder.join(format!("{of_kind}{size}-{}", short(&root)));
@@ -337,9 +337,11 @@ impl WitnessFolder {
             let names = entries.filter_map(Result::ok).map(|entry| entry.file_name());
             names.filter(|name| name.to_string_lossy().starts_with(&of_kind)).count()
         });
+        // Anybody may show the same again, or many: the lines have a bound too.
         if path.exists() || kept >= limits::WITNESS_EVIDENCE_MAX {
             return;
         }
+        tracing::error!(origin, size, %root, kind, "a signed checkpoint is refused");
         if let Err(error) = files::write_atomic(&path, &note.to_bytes()) {
             tracing::error!(path = %path.display(), %error, "the evidence could not be kept");
         }

@@ -243,17 +243,10 @@ impl Gathering {
 
     /// Adds a line to its round; once there are enough, keeps and publishes what there is.
     async fn take(&self, number: u64, line: SignatureLine, vkey: &Vkey) {
-        let added = {
-            let mut round = self.round();
-            let current = round.number == number;
-            current && round.note.as_mut().is_some_and(|note| note.add(line, vkey).is_ok())
-        };
-        if !added {
-            return;
-        }
+        let Some(added) = self.add(number, line, vkey) else { return };
         let _alone = self.keeping.lock().await;
-        // With whatever came in meanwhile; the next round's note is not there yet, or has less.
-        let note = self.round().note.as_ref().map(Note::to_bytes).unwrap_or_default();
+        // With whatever came in meanwhile, unless the next round has begun.
+        let note = self.lines(number).unwrap_or(added);
         let Ok(judged) = self.policy.judge(&note) else { return };
         if !judged.enough {
             return;
@@ -272,6 +265,23 @@ impl Gathering {
                 tracing::error!(%path, %error, "the cosigned checkpoint could not be kept");
             }
         }
+    }
+
+    /// Adds a line to its round, if that is still the newest; gives the note as it is then.
+    fn add(&self, number: u64, line: SignatureLine, vkey: &Vkey) -> Option<Vec<u8>> {
+        let mut round = self.round();
+        if round.number != number {
+            return None;
+        }
+        let note = round.note.as_mut()?;
+        note.add(line, vkey).ok()?;
+        Some(note.to_bytes())
+    }
+
+    /// The note of a round, if that is still the newest.
+    fn lines(&self, number: u64) -> Option<Vec<u8>> {
+        let round = self.round();
+        round.note.as_ref().filter(|_| round.number == number).map(Note::to_bytes)
     }
 
     fn round(&self) -> std::sync::MutexGuard<'_, Round> {

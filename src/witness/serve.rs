@@ -73,7 +73,8 @@ pub async fn serve(
         let door = door.clone();
         connections.spawn(async move {
             let serving = timeout(limits::WITNESS_CONNECTION_TIME_MAX, door.clone().serve(stream));
-            drop(door.ended.run_until_cancelled(serving).await);
+            // One that is told to end, or takes too long, is cut.
+            let _ = door.ended.run_until_cancelled(serving).await;
             drop(place);
         });
     }

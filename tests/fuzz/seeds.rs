@@ -11,7 +11,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cairn::crypto::seal::{SealContext, Sealed, seal};
+use cairn::crypto::sign::SigningKey;
+use cairn::ledger::add_checkpoint::AddCheckpoint;
 use cairn::ledger::merkle::Hash;
+use cairn::ledger::note::{KeyKind, Vkey};
 use cairn::ledger::tiles::{encode_bundle, encode_tile};
 use cairn::proto::{self, EntryType, Facts, Statement, statement::Act};
 use cairn::store::journal::{Journal, Options};
@@ -247,10 +250,28 @@ fn step(by: usize, statement: &Statement, answers: u64) -> Facts {
 
 // --- the ledger ---
 
+/// Two witnesses, both needed.
+fn policy() -> String {
+    let witness = |name: &str, seed| {
+        let public = SigningKey::from_seed(&[seed; 32]).public();
+        let vkey = Vkey::new(name, KeyKind::Cosignature, public).expect("a vkey");
+        format!("witness {name} {vkey}\n")
+    };
+    let (one, two) = (witness("one", 41), witness("two", 42));
+    format!("# both\nlog {}\n{one}{two}group both 2 one two\nquorum both\n", vkey())
+}
+
 fn ledger(corpus: &Corpus) {
     for entry in [0, 3] {
         corpus.put("leaf", &entry.to_string(), record(entry).leaf);
     }
+    for (old, size) in [(0, 1), (0, ENTRIES)] {
+        let (old, proof, checkpoint) = (old, Vec::new(), checkpoint(size));
+        let request = AddCheckpoint { old, proof, checkpoint };
+        corpus.put("add_checkpoint", &size.to_string(), request.to_bytes());
+    }
+    corpus.put("policy", "two-of-two", policy());
+    corpus.put("policy", "none", format!("log {}\nquorum none\n", vkey()));
     for size in [1, ENTRIES] {
         corpus.put("checkpoint", &size.to_string(), checkpoint(size));
         let text = checkpoint(size);

@@ -191,10 +191,10 @@ async fn a_witness_that_is_away_shows_by_age_and_is_taken_up_again() {
 }
 
 /// I4: a data folder that was put back to an earlier day is not served once a witness has seen a
-/// later one; it is served when nobody has.
+/// later one.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_copy_of_the_folder_is_refused_at_the_start() {
-    let one = WitnessProcess::start("one");
+    let mut one = WitnessProcess::start("one");
     let mut world = world(&[&one], 1).await;
     witnessed(&world).await;
     world.stop().await;
@@ -218,19 +218,87 @@ async fn an_older_copy_of_the_folder_is_refused_at_the_start() {
     for said in [named.as_str(), "older copy", "second history"] {
         assert!(refused.contains(said), "{said}: {refused}");
     }
-    // With the witness away its word is not heard; the folder put back is sound by itself.
+    // Nor when the witness is away, by the cosigned checkpoint that was kept.
+    one.kill();
+    fs::copy(newest.join("witnessed"), data.join("witnessed")).unwrap();
+    let refused = world.try_start().await.err().expect("it is refused").to_string();
+    assert!(refused.contains(&named), "{refused}");
     fs::remove_dir_all(&data).unwrap();
     fs::rename(&newest, &data).unwrap();
     world.start().await;
     world.check().await;
 }
 
+/// I4: an older copy that goes on while no witness is there to be asked is another history. Once
+/// the witness is back it says so, whether the copy has fewer entries by then or more, and cosigns
+/// none of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_history_is_told_of_and_never_cosigned() {
+    let mut one = WitnessProcess::start("one");
+    let mut world = world(&[&one], 1).await;
+    world.stop().await;
+    let (data, copy) = (world.config.data.clone(), world.folder.path().join("copy"));
+    copied(&data, &copy);
+    world.start().await;
+    for reference in ["F-1", "F-2", "F-3"] {
+        sent(world.agency("police"), &concern("police", &["school/duty"], reference)).await;
+    }
+    let size = witnessed(&world).await;
+    world.stop().await;
+    one.kill();
+    fs::remove_dir_all(&data).unwrap();
+    copied(&copy, &data);
+    world.start().await;
+    sent(world.agency("police"), &concern("police", &["school/duty"], "F-4")).await;
+    assert!(world.size().await < size);
+    one.again();
+    until(&world, || metric(&world, "cairn_witnesses_disagreeing") == 1).await;
+    while world.size().await <= size {
+        let reference = format!("F-{}", world.size().await);
+        sent(world.agency("police"), &concern("police", &["school/duty"], &reference)).await;
+    }
+    until(&world, || one.said().contains("a signed checkpoint is refused")).await;
+    assert_eq!(metric(&world, "cairn_witnesses_disagreeing"), 1);
+    assert_eq!(metric(&world, "cairn_witnessed_entries"), 0);
+    let cosigned = world.agency("police").audit().get_checkpoint(GetCheckpointRequest {}).await;
+    assert!(cosigned.unwrap().into_inner().cosigned.is_empty());
+    world.check().await;
+}
+
+/// What people on call see of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn log_health_says_whether_it_is_witnessed() {
+    let one = WitnessProcess::start("one");
+    let mut world = crate::console::world().await;
+    let mut okafor = crate::console::on_call(&world).await;
+    let page = okafor.get("/health").await.text;
+    assert!(page.contains("<dt>Witnesses</dt><dd>not configured</dd>"), "{page}");
+    assert!(!page.contains("Witnessed: "), "{page}");
+    world.stop().await;
+    one.follow(&world.vkey);
+    world.config.witness = vec![one.settings()];
+    world.config.metrics = Some("127.0.0.1:0".parse().unwrap());
+    world.start().await;
+    witnessed(&world).await;
+    let mut okafor = crate::console::on_call(&world).await;
+    let page = okafor.get("/health").await.text;
+    assert!(page.contains("Witnessed: yes. "), "{page}");
+    world.clock.set(cairn::clock::Clock::now(world.clock.as_ref()).after(Duration::from_secs(601)));
+    drop(one);
+    let page = okafor.get("/health").await.text;
+    assert!(page.contains("Witnessed: no. ") && page.contains(" ago."), "{page}");
+    world.check().await;
+}
+
 /// Nobody answers: the exchange serves all the same, and says so by the age.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_witness_that_never_answers_keeps_nobody_waiting() {
-    let mut one = WitnessProcess::start("one");
+    let (mut one, mut two) = (WitnessProcess::start("one"), WitnessProcess::start("two"));
     one.kill();
-    let world = world(&[&one], 1).await;
+    two.kill();
+    // There, and silent.
+    let _silent = std::net::TcpListener::bind(two.address()).unwrap();
+    let world = world(&[&one, &two], 1).await;
     let document = concern("police", &["school/duty"], "W-4");
     let entry = sent(world.agency("police"), &document).await;
     until(&world, || metric(&world, "cairn_witness_failed_total{witness=\"one\"}") > 0).await;

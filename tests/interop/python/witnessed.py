@@ -109,6 +109,9 @@ def witness(url: str, ca: str, vkey_file: str, seed: str) -> None:
     need(status == 200, f"the next: {status} {lines}")
     by_hand(note + lines, vkey)
     need(ask(2, true, 2)[:2] == (409, "3\n"), "never back")
+    shown = f"{url}/{sha256(ORIGIN.encode()).hex()}/checkpoint"
+    with urllib.request.urlopen(shown, context=context, timeout=20) as answer:
+        need(answer.read().decode() == note + lines, "it shows another checkpoint than it cosigned")
     print(f"{vkey.name}: cosigns what goes on, and no fork")
 
 
