@@ -7,6 +7,7 @@
 //! Holds: I3, I4, I11. Knows: ledger, proto, wire's client, store (reading).
 
 pub mod fsck;
+pub mod knew;
 pub mod look;
 pub mod mirror;
 pub mod verify;

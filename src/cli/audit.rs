@@ -2,6 +2,7 @@
 //!
 //! Knows: audit, wire::client.
 
+mod knew;
 mod proof;
 mod query;
 mod show;
@@ -32,6 +33,7 @@ pub(crate) struct Audit {
 #[derive(Debug, Subcommand)]
 enum Command {
     Query(query::Query),
+    Knew(knew::Known),
     Show(show::Show),
     Mirror(Mirror),
     Proof(proof::Proof),
@@ -42,6 +44,7 @@ impl Audit {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Query(query) => query.run().await,
+            Command::Knew(knew) => knew.run().await,
             Command::Show(show) => show.run().await,
             Command::Mirror(mirror) => mirror.run().await,
             Command::Proof(proof) => proof.run().await,

@@ -20,6 +20,7 @@ mod init;
 mod kept;
 mod maintain;
 mod manifest;
+mod moment;
 mod people;
 mod print;
 mod progress;

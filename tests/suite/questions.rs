@@ -1,7 +1,11 @@
 //! Auditors ask: each answer is what is so, proved, and its gaps show.
 
 use cairn::{
-    audit::look::{self, Answer, Complete},
+    audit::{
+        knew::{Knew, Place, knew},
+        look::{self, Answer, Complete},
+    },
+    clock::{Clock, Moment},
     proto::{EntryType, Only, QueryRequest},
     wire::client::ClientError,
 };
@@ -113,5 +117,34 @@ async fn a_question_by_sender_inbox_or_time_shows_that_nothing_is_missing() {
     let question = QueryRequest { purpose: "inspection".into(), ..question };
     let few = look::query(&world.auditor, &question, 7, &mut |_, _| {}).await.unwrap();
     assert_eq!((few.rows.len(), few.more, few.searched_to), (7, true, few.rows[6].entry + 1));
+    world.check().await;
+}
+
+/// What was known by a moment: a rung, a take-over and a decision are not there before they came.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_knew_what_by_a_moment_is_told_from_the_thread() {
+    let world = ladder().await;
+    let (entry, accepted) = sent_to_school(&world, "immediate", "K-1").await;
+    at_minute(&world, accepted, 5);
+    climbed(&world, entry, 1).await;
+    let deputy = world.agency("social-work");
+    for act in [stored(), acknowledged(), decided("assessment")] {
+        say(deputy, entry, "social-work/duty", act).await.unwrap();
+    }
+    let thread = QueryRequest { concern: Some(entry), ..QueryRequest::default() };
+    let rows = asked(&world, thread).await.unwrap().rows;
+    let at = |by: Moment| {
+        let known = knew(&rows, by).into_iter().filter(|((of, ..), _)| *of == entry);
+        let row = |((_, _, inbox), it): (Place, Knew)| {
+            (inbox, it.how, it.acknowledged.is_some(), it.decided.map(|(_, outcome)| outcome))
+        };
+        known.map(row).collect::<Vec<_>>()
+    };
+    assert!(at(Moment(accepted.0 - 1)).is_empty());
+    let (school, deputy) = ("school/duty".to_owned(), "social-work/duty".to_owned());
+    assert_eq!(at(accepted), [(school.clone(), "addressed", false, None)]);
+    let outcome = Some("assessment".to_owned());
+    let now = [(school, "addressed", false, None), (deputy, "offered", true, outcome)];
+    assert_eq!(at(world.clock.now()), now);
     world.check().await;
 }

@@ -39,6 +39,11 @@ pub(super) struct Known {
 impl Known {
     /// Reads every change and judges it: signatures, order, names.
     pub(super) async fn read(client: &Client) -> anyhow::Result<Self> {
+        Self::read_until(client, None).await
+    }
+
+    /// The same as it was at a moment, if one is given.
+    pub(super) async fn read_until(client: &Client, until: Option<Moment>) -> anyhow::Result<Self> {
         let exchange = client.folder().settings.exchange.as_str();
         let mut known = Self { directory: Directory::of(exchange), ..Self::default() };
         loop {
@@ -47,6 +52,9 @@ impl Known {
             let mut service = client.directory_service();
             let page = answered(service.list_changes(request)).await?.into_inner();
             for recorded in page.changes {
+                if until.is_some_and(|until| until < Moment(recorded.at)) {
+                    return Ok(known);
+                }
                 let (entry, signed) = (recorded.entry, recorded.change.unwrap_or_default());
                 match known.directory.judge(&signed, Moment(recorded.at)) {
                     Ok(change) => known.take(change.change),

@@ -13,7 +13,7 @@ use super::{
     print,
 };
 use crate::{
-    cli::Output,
+    cli::{Output, moment::until},
     clock::Moment,
     crypto::SealingPublicKey,
     proto::{self, SealingKey},
@@ -22,10 +22,14 @@ use crate::{
 
 /// Show the directory, judged change by change by this client
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  cairn directory show -o json --system systems/school-a")]
+#[command(after_help = "Example:\n  cairn directory show -o json --system systems/school-a\n  \
+    cairn directory show --at 2026-10-24 --system systems/school-a")]
 pub(super) struct Show {
     #[command(flatten)]
     speaker: Speaker,
+    /// As it was then: RFC 3339, or at the end of a day in Europe/London [default: now]
+    #[arg(long, value_name = "TIME", value_parser = until)]
+    at: Option<u64>,
     /// How to print it
     #[arg(short, long, value_enum, default_value = "text")]
     output: Output,
@@ -34,8 +38,9 @@ pub(super) struct Show {
 impl Show {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let client = self.speaker.client()?;
-        let known = Known::read(&client).await?;
-        let now = client::now();
+        let at = self.at.map(Moment);
+        let known = Known::read_until(&client, at).await?;
+        let now = at.unwrap_or_else(client::now);
         match self.output {
             Output::Json => print::json(&as_json(&known, now))?,
             Output::Text => text(&known, now)?,
