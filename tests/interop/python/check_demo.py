@@ -266,6 +266,7 @@ class Check:
 
     def received(self) -> None:
         concerns, feedback = Counter[tuple[Any, ...]](), Counter[tuple[Any, ...]]()
+        notices: set[tuple[str, int]] = set()
         for path in sorted((self.kept / "received").glob("*/*.jsonl")):
             inbox = f"{path.parent.name}/{path.stem}"
             for raw in path.read_bytes().split(b"\n"):
@@ -277,12 +278,27 @@ class Check:
                 if item["type"] == "concern":
                     self.concern(inbox, entry, item)
                     concerns[inbox, entry] += 1
+                elif item["type"] in ("review_asked", "refusal"):
+                    need((inbox, entry) not in notices, f"{inbox}: notice {entry} twice")
+                    notices.add((inbox, entry))
+                    self.notice(inbox, item)
                 else:
                     need(item["type"] == "feedback", f"{inbox}: a {item['type']}")
                     need(item["from"] == item["about"].partition("/")[0], f"{inbox}: feedback by another")
                     need(isinstance(item["body"], dict) and item["body"], f"{inbox}: feedback without a body")
                     feedback[inbox, int(item["answers"].text), item["about"]] += 1
         self.settle(concerns, feedback)
+
+    def notice(self, inbox: str, item: dict[str, Any]) -> None:
+        """What the exchange itself says: to a reviewer, or to the sender of what was refused."""
+        need(item["urgency"] in ("immediate", "urgent"), f"{inbox}: a notice of what can wait")
+        if item["type"] == "review_asked":
+            line = self.entries.get(int(item["answers"].text))
+            need(line is not None and line.outside_agreement, f"{inbox}: a review that nobody needs")
+            need(item["from"] == line.sender, f"{inbox}: a review of another's")
+            need(inbox == self.pack.reviewer[line.sender], f"{inbox}: is not the reviewer")
+            need(line.document.get("exercise") is not True, f"{inbox}: a review of an exercise")
+        self.done["notices"] += 1
 
     def concern(self, inbox: str, entry: int, item: dict[str, Any]) -> None:
         line = self.entries.get(entry)

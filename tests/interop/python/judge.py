@@ -155,6 +155,9 @@ class Pack:
         self.today = (today or datetime.datetime.now(ZoneInfo("Europe/London")).date()).isoformat()
         self.exchange: str = world["exchange"]
         self.behaviour: dict[str, str] = {a["id"]: a["behaviour"] for a in world["agencies"]}
+        areas = {area["id"]: area.get("reviewer") or area.get("catch_all") for area in world.get("areas", [])}
+        # Who looks at what an agency sent outside any agreement.
+        self.reviewer: dict[str, str | None] = {a["id"]: areas.get(a.get("area")) for a in world["agencies"]}
         self.inboxes: dict[str, list[str]] = {
             a["id"]: [f"{a['id']}/{inbox['role']}" for inbox in a["inboxes"]] for a in world["agencies"]
         }
