@@ -136,19 +136,15 @@ impl Urgently {
             return None; // it wakes nobody
         }
         let urgency = concern::urgency(concern);
-        Self::cannot_wait(urgency).then(|| Self { urgency, inbox: reply_to(directory, statement) })
+        urgency.cannot_wait().then(|| Self { urgency, inbox: reply_to(directory, statement) })
     }
 
     /// Of a statement that was permitted, and refused in its turn.
     pub fn of(facts: &Facts) -> Option<Self> {
         let (urgency, _) = Urgency::effective(Some(&facts.urgency));
         let live = facts.r#type() == EntryType::Concern && !facts.exercise;
-        let concern = live && Self::cannot_wait(urgency);
+        let concern = live && urgency.cannot_wait();
         concern.then(|| Self { urgency, inbox: facts.reply_to.parse().ok() })
-    }
-
-    const fn cannot_wait(urgency: Urgency) -> bool {
-        matches!(urgency, Urgency::Immediate | Urgency::Urgent)
     }
 }
 

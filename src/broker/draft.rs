@@ -224,10 +224,10 @@ impl<'a> Draft<'a> {
         }
         projection::address(&self.overlay, &mut facts);
         self.set_deadlines(&mut facts);
-        let told = Urgently::of(&facts);
         let effect = match projection::judge(&self.overlay, self.next(), self.time, &facts) {
             Ok(effect) => effect,
             Err(refusal) => {
+                let told = Urgently::of(&facts);
                 return self.refuse(&sender, refusal, &key, (told.as_ref(), &envelope));
             }
         };
@@ -247,6 +247,7 @@ impl<'a> Draft<'a> {
                 Verdict::Entry { at, repeat }
             }
             Verdict::Failed(Error::Refused(refusal)) => {
+                let told = Urgently::of(&facts);
                 self.refuse(&sender, *refusal, &key, (told.as_ref(), &[]))
             }
             failed => failed,

@@ -1,5 +1,5 @@
-//! What on-call staff do about a delivery, and about what is raised beside deadlines. Each act is an entry that names, in its detail, the
-//! person; none acknowledges, decides or stops a clock.
+//! What on-call staff do about a delivery, and about what is raised beside deadlines. Each act is
+//! an entry that names, in its detail, the person; none acknowledges, decides or stops a clock.
 //!
 //! Holds: I6, I8, I12. Knows: policy, domain, proto, limits.
 

@@ -18,7 +18,7 @@ use crate::{
         records::{DeliveryRecord, Timeliness},
     },
     clock::Moment,
-    domain::{ids::InboxId, lifecycle::State},
+    domain::{ids::InboxId, lifecycle::State, vocabulary::Urgency},
 };
 
 /// All that is open, at one moment.
@@ -192,7 +192,7 @@ impl Board {
                 let accepted = Moment(row.accepted_at);
                 queue.undelivered += 1;
                 queue.oldest = Some(queue.oldest.map_or(accepted, |oldest| oldest.min(accepted)));
-                queue.pressing |= matches!(row.urgency.as_str(), "immediate" | "urgent");
+                queue.pressing |= Urgency::parse(&row.urgency).is_some_and(Urgency::cannot_wait);
             }
         }
         queues

@@ -172,9 +172,9 @@ impl Directory {
             Duty::Decide => own.decide_minutes,
             Duty::Feedback => 0,
         };
-        let clock = match urgency {
-            Urgency::Immediate | Urgency::Urgent => Clock::Elapsed(minutes),
-            _ => Clock::WorkingMinutes(minutes),
+        let clock = match urgency.cannot_wait() {
+            true => Clock::Elapsed(minutes),
+            false => Clock::WorkingMinutes(minutes),
         };
         (minutes > 0).then_some(clock)
     }

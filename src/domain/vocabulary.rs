@@ -351,6 +351,12 @@ impl Urgency {
         self < other
     }
 
+    /// Whether it waits for no working hours and no agreement, and wakes people at night.
+    #[must_use]
+    pub const fn cannot_wait(self) -> bool {
+        matches!(self, Self::Immediate | Self::Urgent)
+    }
+
     /// The code.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

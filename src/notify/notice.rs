@@ -16,6 +16,7 @@ use crate::{
     domain::{
         deadline::{Duty, Rung},
         ids::InboxId,
+        vocabulary::Urgency,
     },
     proto::{self, EntryType, Facts},
 };
@@ -197,7 +198,7 @@ impl Notice {
 
     /// Whether it wakes people at night.
     pub(super) fn is_pressing(&self) -> bool {
-        matches!(self.urgency.as_str(), "immediate" | "urgent")
+        Urgency::parse(&self.urgency).is_some_and(Urgency::cannot_wait)
     }
 
     /// What is wrong, or what has become of it, in a sentence without a full stop.

@@ -55,7 +55,7 @@ pub(super) fn concern_facts(
     }
     match covers(directory, statement, concern, &recipients, now.london_date()) {
         Ok(()) => facts.agreement = concern.agreement.clone(),
-        Err(_) if matches!(urgency, Urgency::Immediate | Urgency::Urgent) => {
+        Err(_) if urgency.cannot_wait() => {
             facts.outside_agreement = true;
         }
         Err(condition) => return Err(Refusal::NoAgreement { condition }),
